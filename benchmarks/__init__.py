@@ -1,0 +1,1 @@
+"""Measurements side by side; each area is a module with `measure() -> list[Record]`."""

@@ -1,0 +1,1 @@
+"""The `korvai` command: thin, one function a verb."""

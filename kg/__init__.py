@@ -1,0 +1,1 @@
+"""The knowledge graph: settings, schemas, servers, the driver, importers, snapshots, encoders and publishing."""

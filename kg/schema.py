@@ -1,0 +1,181 @@
+"""Which node types, relations, tasks and hierarchies does a domain have?
+
+A domain is one YAML file, `kg/schemas/<name>.yaml`. A third domain is a new file, not new code.
+"""
+
+from __future__ import annotations
+
+import string
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cypher import load
+from kg.errors import SchemaViolation
+from kg.graph import Graph
+
+__all__ = ["Domain", "EdgeType", "NodeType", "Relation", "Task", "check_disjoint", "domain_names", "ensure_schema", "load_domain"]
+
+EdgeType = tuple[str, str, str]
+"""(source label, relation type, target label)"""
+
+_SCHEMAS = Path(__file__).parent / "schemas"
+OVERLAY_LABELS = frozenset(
+    "Image ImageVector Class Concept SceneObject Attribute Caption Prediction Edit Batch Job Explanation ModelVersion "
+    "EmbeddingSet Task SchemaStep".split()
+)
+"""Labels of Korvai's own overlay; no domain may use one."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NodeType(_Part):
+    """One label of a domain."""
+
+    key: str = "name"
+    title: str = "name"
+    text: str = "{name}"
+    """Template of the node's text; fields are its properties, missing ones become empty."""
+    properties: dict[str, str] = {}
+    """Property name -> type (STRING, INTEGER, FLOAT, BOOLEAN, LIST<STRING>)."""
+
+    @cached_property
+    def text_fields(self) -> tuple[str, ...]:
+        """Properties that the text template uses."""
+        return tuple(field for _, field, _, _ in string.Formatter().parse(self.text) if field)
+
+
+class Relation(_Part):
+    """One relation type between two labels."""
+
+    source: str
+    type: str
+    target: str
+    properties: dict[str, str] = {}
+    symmetric: bool = False
+
+    @property
+    def edge_type(self) -> EdgeType:
+        """(source, type, target)"""
+        return (self.source, self.type, self.target)
+
+
+class Task(_Part):
+    """A classification task: which class does an item belong to, said by `relation` from the item to `target`."""
+
+    relation: str
+    target: str
+
+
+class Domain(_Part):
+    """A whole domain, checked."""
+
+    domain: str
+    title: str = ""
+    item: str
+    """The label whose nodes carry images."""
+    node_types: dict[str, NodeType]
+    relations: tuple[Relation, ...]
+    tasks: dict[str, Task]
+    hierarchies: dict[str, Any] = {}
+    aliases: dict[str, dict[str, str]] = {}
+    """Label -> other spelling (lower case) -> key as this domain spells it."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Domain:
+        for relation in self.relations:
+            for label in (relation.source, relation.target):
+                if label not in self.node_types:
+                    raise ValueError(f"relation {relation.type}: no node type {label!r}")
+        if self.item not in self.node_types:
+            raise ValueError(f"item: no node type {self.item!r}")
+        for name, task in self.tasks.items():
+            if (self.item, task.relation, task.target) not in self.edge_types:
+                raise ValueError(f"task {name}: no relation ({self.item})-[{task.relation}]->({task.target})")
+        if clash := OVERLAY_LABELS & set(self.node_types):
+            raise ValueError(f"node types {sorted(clash)} are labels of Korvai's own overlay; rename them")
+        return self
+
+    @property
+    def edge_types(self) -> tuple[EdgeType, ...]:
+        """All (source, type, target) triples, in the file's order."""
+        return tuple(relation.edge_type for relation in self.relations)
+
+    def node_type(self, label: str) -> NodeType:
+        """The node type of `label`. Raises: SchemaViolation naming the known ones."""
+        if label not in self.node_types:
+            raise SchemaViolation(f"{self.domain}: no node type {label!r}; known: {', '.join(self.node_types)}")
+        return self.node_types[label]
+
+    def task(self, name: str | None = None) -> tuple[str, Task]:
+        """The task called `name`, or the only one. Raises: SchemaViolation."""
+        if name is None and len(self.tasks) == 1:
+            return next(iter(self.tasks.items()))
+        if name not in self.tasks:
+            raise SchemaViolation(f"{self.domain}: no task {name!r}; choose one of {', '.join(self.tasks)}")
+        return name, self.tasks[name]
+
+    def task_edge_type(self, name: str | None = None) -> EdgeType:
+        """(item, relation, class label) of a task."""
+        _, task = self.task(name)
+        return (self.item, task.relation, task.target)
+
+    def canonical(self, label: str, spelling: str) -> str:
+        """The domain's own spelling of a key, through the alias table; unknown ones come back as they are."""
+        return self.aliases.get(label, {}).get(spelling.strip().lower(), spelling)
+
+
+def domain_names() -> list[str]:
+    """Names of the domains that ship."""
+    return sorted(path.stem for path in _SCHEMAS.glob("*.yaml"))
+
+
+def load_domain(name: str | Path) -> Domain:
+    """Read a domain by name, or from a YAML file of one's own.
+
+    Raises: SchemaViolation with the file and the first contradiction.
+    """
+    path = Path(name) if str(name).endswith((".yaml", ".yml")) else _SCHEMAS / f"{name}.yaml"
+    if not path.is_file():
+        raise SchemaViolation(f"graph {str(name)!r}: no such domain; known: {', '.join(domain_names())}, or a YAML file's path")
+    try:
+        return Domain.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise SchemaViolation(f"{path}: {' '.join(str(error).split())[:500]}") from error
+
+
+def check_disjoint(*domains: Domain) -> None:
+    """Refuse domains that share a label: they could not live in one database.
+
+    Raises: SchemaViolation naming the labels.
+    """
+    owner: dict[str, str] = {}
+    for domain in domains:
+        for label in domain.node_types:
+            if owner.setdefault(label, domain.domain) != domain.domain:
+                raise SchemaViolation(
+                    f"label {label!r} is used by {owner[label]} and by {domain.domain}; rename one, or use another database"
+                )
+
+
+def ensure_schema(graph: Graph, *domains: Domain) -> None:
+    """Create the overlay's and the domains' constraints where they are missing; safe to repeat.
+
+    Raises: SchemaViolation when existing data breaks a key's uniqueness (StatementError underneath names the values).
+    """
+    check_disjoint(*domains)
+    from cypher import names
+
+    for name in sorted(n for n in names() if n.startswith("schema/0")):
+        graph.run(name)
+    for domain in domains:
+        for label, node_type in domain.node_types.items():
+            statement = load("schema/domain_key").fill(
+                constraint=f"{domain.domain}_{label}_{node_type.key}", label=label, key=node_type.key
+            )
+            graph.run(statement)
