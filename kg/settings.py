@@ -4,7 +4,6 @@ One frozen object, built once per process at an entry point and handed down. Eve
 `KORVAI_<FIELD>`, or the customary name where a field has one (`NEO4J_URI`, `REDIS_URL` …).
 """
 
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -84,12 +83,12 @@ class Settings(BaseSettings):
             raise ValueError("NEO4J_URI is set and NEO4J_PASSWORD is not; set both, or neither for the embedded server")
         return self
 
-    @cached_property
+    @property
     def store_dir(self) -> Path:
         """The store's folder: `store`, or HOME/store."""
         return (self.store or self.home / "store").expanduser().absolute()
 
-    @cached_property
+    @property
     def home_dir(self) -> Path:
         """The home folder, absolute."""
         return self.home.expanduser().absolute()
