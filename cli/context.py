@@ -9,7 +9,15 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from kg.progress import Advance
 from kg.settings import Settings, load_settings
@@ -66,7 +74,8 @@ class RichReporter:
             yield advance
         seconds = time.monotonic() - started
         rate = f", {done / max(seconds, 1e-3):,.0f} {unit}/s" if unit and done and seconds > 0.05 else ""
-        self._out.print(f"[green]✓[/] {name} [dim]({f'{done:,} {unit}, ' if done else ''}{seconds:.1f} s{rate}) {shown}[/]")
+        count = f"{done:,} {unit}, " if done else ""
+        self._out.print(f"[green]✓[/] {name} [dim]({count}{seconds:.1f} s{rate}) {shown}[/]")
 
     def note(self, message: str) -> None:
         """Print a finished fact."""

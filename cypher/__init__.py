@@ -8,24 +8,28 @@ A statement is a file `<noun>/<verb_phrase>.cypher` whose header names its acces
     // param  k        INTEGER      1..200
     // return image_id STRING       sha256 of the image
 
-Values are always parameters. Labels, relationship types, properties and index names cannot be parameters in Cypher; they
-stand as slots `«item»` and are filled, through the one escaping function here, with names from a checked domain file.
+Values are always parameters. Labels, relationship types, properties and index names cannot be parameters in Cypher;
+they stand as slots `«item»` and are filled, through the one escaping function here, with names from a checked domain.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
-from typing import Literal, LiteralString, cast
+from typing import Any, Literal, LiteralString, cast
 
-__all__ = ["Field", "Statement", "StatementFileError", "escape", "load", "names"]
+__all__ = ["Field", "Statement", "StatementFileError", "escape", "literal", "load", "names"]
 
 _ROOT = Path(__file__).parent
 _FIELD = re.compile(r"^// (?P<kind>slot|param|return)\s+(?P<name>\w+)\s+(?P<type>\S+)\s*(?P<note>.*)$")
 _SLOT = re.compile(r"«(\w+)»")
 _STRING_OR_COMMENT = re.compile(r"//[^\n]*|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`[^`]*`")
+_PARAM_OR_OTHER = re.compile(_STRING_OR_COMMENT.pattern + r"|\$(?P<name>\w+)")
 SLOT_KINDS = ("node_type", "relation", "property", "index", "label_list")
 
 
@@ -77,6 +81,15 @@ class Statement:
         # The only place that makes a LiteralString out of a filled text: every part of it is a file's or escaped.
         return Statement(self.name, self.summary, cast(LiteralString, text), self.access, self.params, (), self.returns)
 
+    def with_values(self, values: Mapping[str, Any]) -> str:
+        """The text with values in place of its parameters, for a person to paste; Korvai itself never runs such a text.
+
+        Raises: StatementFileError when a value is missing or cannot be written.
+        """
+        if missing := sorted({param.name for param in self.params} - set(values)):
+            raise StatementFileError(f"{self.name}: no value for the parameters {missing}")
+        return _PARAM_OR_OTHER.sub(lambda m: literal(values[m["name"]]) if m["name"] else m[0], self.text)
+
 
 def escape(name: str) -> str:
     """A label, type, property or index name as Cypher wants it: in backticks, inner backticks doubled.
@@ -87,6 +100,26 @@ def escape(name: str) -> str:
     if not name or "\x00" in name or re.search(r"\\+u", name):
         raise StatementFileError(f"{name!r} cannot be a name in Cypher: it is empty, or holds NUL or a unicode escape")
     return "`" + name.replace("`", "``") + "`"
+
+
+def literal(value: object) -> str:
+    """A value as Cypher writes it.
+
+    Raises: StatementFileError for what Cypher has no literal for.
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return repr(value)
+    if isinstance(value, str):
+        # A backslash is cut off from a following u, since Cypher decodes unicode escapes before anything else.
+        quoted = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
+        return "'" + quoted.replace("\\u", "\\' + 'u") + "'"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(literal(part) for part in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{escape(key)}: {literal(part)}" for key, part in value.items()) + "}"
+    raise StatementFileError(f"{value!r} cannot be written as a value in Cypher")
 
 
 def names() -> list[str]:
@@ -106,11 +139,12 @@ def load(name: str) -> Statement:
         close = difflib.get_close_matches(name, names(), n=3) or names()
         raise StatementFileError(f"{name}: no such statement; nearest: {', '.join(close)}")
     lines = (_ROOT / f"{name}.cypher").read_text(encoding="utf-8").splitlines()
-    header = [line for line in lines if line.startswith("//")]
-    body = "\n".join(line for line in lines if not line.startswith("//")).strip()
+    header = list(takewhile(lambda line: line.startswith("//"), lines))
+    body = "\n".join(lines[len(header) :]).strip()
     summary, access = _first_lines(name, header)
     fields = _fields(name, header[2:])
-    statement = Statement(name, summary, cast(LiteralString, body), access, fields["param"], fields["slot"], fields["return"])
+    text = cast(LiteralString, body)
+    statement = Statement(name, summary, text, access, fields["param"], fields["slot"], fields["return"])
     _check(statement)
     return statement
 
@@ -152,4 +186,5 @@ def _check(statement: Statement) -> None:
             )
     for slot in statement.slots:
         if slot.type not in SLOT_KINDS:
-            raise StatementFileError(f"{statement.name}: slot {slot.name} is a {slot.type!r}; kinds: {', '.join(SLOT_KINDS)}")
+            kinds = ", ".join(SLOT_KINDS)
+            raise StatementFileError(f"{statement.name}: slot {slot.name} is a {slot.type!r}; kinds: {kinds}")

@@ -8,6 +8,7 @@
     |   GraphUnavailable*           the server cannot be reached, or went away in the middle
     |   IndexNotReady*              an index exists and does not answer yet
     |   NodeNotFound                no node has that key
+    |   StaleToken                  a newer publisher has taken over
     |   SchemaViolation             data or a domain file contradicts the schema
     + MediaError                    about one image
     |   UnreadableMedia             missing, truncated, gigantic or not an image
@@ -42,6 +43,7 @@ __all__ = [
     "SchemaViolation",
     "ServiceError",
     "SettingsError",
+    "StaleToken",
     "StatementError",
     "StoreError",
     "TrainingError",
@@ -86,6 +88,10 @@ class IndexNotReady(GraphError):
 
 class NodeNotFound(GraphError):
     """No node has the key that was asked for."""
+
+
+class StaleToken(GraphError):
+    """A newer publisher has taken the task's fencing token, so this one may not make anything visible any more."""
 
 
 class SchemaViolation(GraphError):

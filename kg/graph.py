@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import neo4j
 from neo4j.exceptions import AuthError, DriverError, Neo4jError, ServiceUnavailable, SessionExpired, TransientError
@@ -14,7 +14,7 @@ from kg.errors import GraphUnavailable, SchemaViolation, ServiceError, SettingsE
 from kg.server.connection import Neo4jAddress, neo4j_address
 from kg.settings import Settings
 
-__all__ = ["Graph", "Transaction", "connect"]
+__all__ = ["Explained", "Graph", "Transaction", "connect"]
 
 Row = dict[str, Any]
 _SUPPORTED = "5.26"
@@ -103,10 +103,12 @@ class Graph:
         with translating("your query"), self._session("read") as session:
             return session.execute_read(lambda tx: _table(tx.run(text, params)))  # type: ignore[arg-type]
 
-    def explain(self, statement: Statement, **params: Any) -> str:
-        """The server's query type (r, rw, w, s) of a statement, without running it."""
+    def explain(self, statement: Statement, **params: Any) -> Explained:
+        """What the server makes of a statement, without running it."""
         with translating(statement.name), self._session("write") as session:
-            return session.run(f"EXPLAIN {statement.text}", params).consume().query_type or "r"  # type: ignore[arg-type]
+            result = session.run(f"EXPLAIN {statement.text}", params)  # type: ignore[arg-type]
+            columns = tuple(result.keys())
+            return Explained(result.consume().query_type or "r", columns)
 
     def _run_implicit(self, statement: Statement, params: Mapping[str, Any]) -> list[Row]:
         with translating(statement.name), self._session("write") as session:
@@ -125,6 +127,13 @@ class Graph:
                 f"connecting to {self.address.uri}: the server is Neo4j {version}; Korvai is tested with {_SUPPORTED} only; "
                 "unset NEO4J_URI to use the embedded one"
             )
+
+
+class Explained(NamedTuple):
+    """The server's query type (r, rw, w, s) and the columns of a statement."""
+
+    query_type: str
+    columns: tuple[str, ...]
 
 
 class Transaction:

@@ -42,7 +42,12 @@ def server(test_home: Path) -> Iterator[Settings]:
     from kg.server import neo4j
 
     settings = load_settings(
-        home=test_home, environment="test", neo4j_http_port=17474, neo4j_bolt_port=17687, redis_port=16379, api_port=18000
+        home=test_home,
+        environment="test",
+        neo4j_http_port=17474,
+        neo4j_bolt_port=17687,
+        redis_port=16379,
+        api_port=18000,
     )
     try:
         neo4j.start(settings, SilentReporter())

@@ -63,8 +63,8 @@ def craft(graph: Graph, *, classes: int = 3, items: int = 6, domain: str = "sare
         MATCH (c:`{asked.target}` {{`{class_key}`: 'c' + right('0' + image.n % $classes, 2)}})
         CREATE (i:`{loaded.item}`)-[:`{asked.relation}`]->(c)
         SET i.`{item_key}` = 'i' + right('0' + image.n, 2)
-        CREATE (i)-[:HAS_IMAGE]->(:Image {{sha256: image.id, split: CASE image.n % 2 WHEN 0 THEN 'train' ELSE 'test' END}})""",
-        images=[{"n": n, "id": image_id(n)} for n in range(items)],
+        CREATE (i)-[:HAS_IMAGE]->(:Image {{sha256: image.id, split: image.split}})""",
+        images=[{"n": n, "id": image_id(n), "split": ("train", "test")[n % 2]} for n in range(items)],
         classes=classes,
     )
     return loaded

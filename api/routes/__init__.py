@@ -1,0 +1,1 @@
+"""Which paths does the HTTP API answer? One module a subject, each with a `router`."""

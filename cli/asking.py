@@ -1,0 +1,210 @@
+"""How does a person ask the published model from the command line?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cli import context
+from kg.errors import KorvaiError, StatementError
+
+if TYPE_CHECKING:
+    from cypher import Statement
+    from kg.classify import Score
+    from kg.schema import Domain
+
+__all__ = ["register"]
+
+_LONGEST_LIST = 8
+
+Domain_ = Annotated[str, typer.Option("--graph", help="Name of the domain, or a YAML file of one's own.")]
+Task_ = Annotated[str | None, typer.Option("--task", help="The domain's task; may be left out where it has one only.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    app.command("classify")(classify)
+    app.command("cypher")(cypher)
+
+
+def classify(
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="Image files; they need not be in the graph.")
+    ],
+    graph: Domain_ = "saree",
+    task: Task_ = None,
+    k: Annotated[int, typer.Option("-k", "--top", min=1, max=1000, help="How many classes to show.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file instead of a table.")] = False,
+) -> None:
+    """Rank the classes of image files with the active model."""
+    from kg.classify import classify_files
+
+    failed = False
+    with context.graph() as opened:
+        for path, answer in classify_files(opened, context.settings(), images, domain=graph, task=task, k=k):
+            if isinstance(answer, KorvaiError):
+                context.error_console.print(f"[red]error:[/] {escape(str(answer))}", soft_wrap=True)
+                failed = True
+            elif as_json:
+                context.console.print_json(
+                    data={"image": str(path), "classes": [vars(score) for score in answer]}, indent=None
+                )
+            else:
+                _show_scores(path, answer)
+    if failed:
+        raise typer.Exit(1)
+
+
+def cypher(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A saved statement, such as images/classify.")
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", "-p", help="KEY=VALUE; @FILE reads JSON from a file.")
+    ] = None,
+    slot: Annotated[list[str] | None, typer.Option("--slot", help="KEY=NAME of a label, type or property.")] = None,
+    graph: Domain_ = "saree",
+    task: Task_ = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the text for Neo4j Browser instead of running it.")
+    ] = False,
+    inline: Annotated[
+        bool, typer.Option("--inline", help="With --show: values in the text instead of :param lines.")
+    ] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="List all saved statements.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Allow a statement that changes the graph.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row instead of a table.")] = False,
+) -> None:
+    """Run a saved Cypher statement and print its rows, or show it ready for Neo4j Browser."""
+    if list_all or name is None:
+        _list_statements()
+    elif show:
+        _show_statement(name, _pairs(param, "--param"), _pairs(slot, "--slot"), graph, task, inline=inline)
+    else:
+        _run(name, _pairs(param, "--param"), _pairs(slot, "--slot"), graph, task, write=write, as_json=as_json)
+
+
+def _run(
+    name: str,
+    typed: dict[str, str],
+    slots: dict[str, str],
+    domain_name: str,
+    task: str | None,
+    *,
+    write: bool,
+    as_json: bool,
+) -> None:
+    from kg.schema import load_domain
+    from kg.statements import parse_values, statement_for
+
+    domain = load_domain(domain_name)
+    with context.graph() as opened:
+        statement = statement_for(opened, name, domain, task, slots=slots)
+        values = parse_values(statement, typed, _defaults(statement, domain, task, typed))
+        if statement.access != "read" and not write:
+            raise StatementError(f"{name}: changes the graph ({statement.access}); add --write if you mean it")
+        rows = opened.run(statement, **values)
+    if as_json:
+        for row in rows:
+            context.console.print_json(data=row, indent=None, default=str)
+    else:
+        _show_rows(statement, rows)
+
+
+def _show_statement(
+    name: str, typed: dict[str, str], slots: dict[str, str], domain_name: str, task: str | None, *, inline: bool
+) -> None:
+    from kg.schema import load_domain
+    from kg.statements import browser_text, parse_values
+
+    domain = load_domain(domain_name)
+    statement = _without_server(name, domain, task, slots) or _with_server(name, domain, task, slots)
+    values = parse_values(statement, typed, _defaults(statement, domain, task, typed))
+    text = browser_text(statement, values, inline=inline)
+    context.console.out(text, highlight=False)
+
+
+def _without_server(name: str, domain: Domain, task: str | None, slots: dict[str, str]) -> Statement | None:
+    """The statement, unless it asks for names that only the active set knows."""
+    from cypher import StatementFileError, load
+    from kg.statements import SET_SLOTS, statement_for
+
+    try:
+        needed = {slot.name for slot in load(name).slots} & SET_SLOTS
+    except StatementFileError as error:
+        raise StatementError(str(error)) from error
+    return None if needed else statement_for(None, name, domain, task, slots=slots)
+
+
+def _with_server(name: str, domain: Domain, task: str | None, slots: dict[str, str]) -> Statement:
+    from kg.statements import statement_for
+
+    with context.graph() as opened:
+        return statement_for(opened, name, domain, task, slots=slots)
+
+
+def _defaults(statement: Statement, domain: Domain, task: str | None, typed: dict[str, str]) -> dict[str, Any]:
+    """What --graph and --task say of the parameters `domain` and `task`."""
+    wanted = {param.name for param in statement.params} - set(typed)
+    defaults: dict[str, Any] = {"domain": domain.domain} if "domain" in wanted else {}
+    return {**defaults, "task": domain.task(task)[0]} if "task" in wanted else defaults
+
+
+def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise StatementError(f"{option} {text!r}: write it as KEY=VALUE")
+        if key in pairs:
+            raise StatementError(f"{option} {key}: is given twice")
+        pairs[key] = value
+    return pairs
+
+
+def _list_statements() -> None:
+    from cypher import load, names
+
+    table = Table("statement", "access", "what it does", "parameters", box=None, header_style="bold")
+    for name in names():
+        statement = load(name)
+        params = ", ".join(f"{p.name}={p.default}" if p.default else p.name for p in statement.params)
+        table.add_row(name, statement.access, escape(statement.summary), escape(params))
+    context.console.print(table)
+
+
+def _show_scores(path: Path, scores: list[Score]) -> None:
+    table = Table(
+        "class", "probability", "", box=None, header_style="bold", title_justify="left", title=escape(str(path))
+    )
+    for score in scores:
+        table.add_row(escape(score.class_key), f"{score.probability:7.1%}", "█" * round(30 * score.probability))
+    context.console.print(table)
+    context.console.print(f"[dim]version {scores[0].version}, set {scores[0].embedding_set}[/]\n")
+
+
+def _show_rows(statement: Statement, rows: list[dict[str, Any]]) -> None:
+    columns = [field.name for field in statement.returns] or list(rows[0] if rows else [])
+    if not columns:
+        context.console.print(f"{statement.name}: done")
+        return
+    table = Table(*columns, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*(escape(_cell(row.get(column))) for column in columns))
+    context.console.print(table)
+    context.console.print(f"[dim]{len(rows):,} rows[/]")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, list) and len(value) > _LONGEST_LIST:
+        return f"{json.dumps(value[:_LONGEST_LIST], default=str)[:-1]}, … {len(value):,} in all]"
+    return json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, list | dict) else str(value)

@@ -1,0 +1,237 @@
+"""How do collections get into the graph from the command line?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cli.context import console, graph, reporter, settings
+from kg.errors import SchemaViolation
+
+if TYPE_CHECKING:
+    from kg.importers.report import ImportReport
+
+__all__ = ["register"]
+
+_SHOWN_PROBLEMS = 20
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and compare, report, and write nothing.")]
+Domain = Annotated[str, typer.Option("--graph", help="The domain: artgraph, saree, or a domain file (.yaml).")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `korvai import …`."""
+    group = typer.Typer(
+        no_args_is_help=True,
+        help="Bring collections into the graph. Importing again is safe: only what is missing or different is written. "
+        "Bad rows are reported by file, line and reason, and the rest goes on.",
+    )
+    app.add_typer(group, name="import")
+    for name, command in (
+        ("saree", import_saree_command),
+        ("wikiart", import_wikiart_command),
+        ("csv", import_csv_command),
+        ("descriptions", import_descriptions_command),
+        ("list", list_command),
+        ("undo", undo_command),
+    ):
+        group.command(name)(command)
+
+
+def import_saree_command(
+    per_cluster: Annotated[
+        int, typer.Option(help="Rendered sarees a cluster; more than before adds, less keeps.")
+    ] = 60,
+    images: Annotated[
+        Path | None, typer.Option(help="Photographs of your own: DIR/<cluster>/*.jpg, e.g. DIR/kanchipuram/a.jpg.")
+    ] = None,
+    clusters: Annotated[
+        str | None, typer.Option(help="Only render these, comma separated: Kanchipuram,Banaras.")
+    ] = None,
+    facts_only: Annotated[
+        bool, typer.Option("--facts-only", help="The craft's facts, without rendered sarees.")
+    ] = False,
+    size_px: Annotated[int, typer.Option("--size", help="Pixels on a side of a rendering.")] = 224,
+    seeds: Annotated[
+        str, typer.Option(help="Seed range of the renderings; `test` gives images marked as test.")
+    ] = "train",
+    dry_run: DryRun = False,
+) -> None:
+    """The saree craft graph: 17 clusters with their techniques, motifs, borders, places, and sarees rendered from them.
+
+    Renderings are drawn from the facts, with captions and scene graph.
+
+      korvai import saree --per-cluster 20
+      korvai import saree --facts-only --images ~/sarees
+    """
+    from kg.importers.saree import import_saree
+    from kg.store import Store
+
+    chosen = [name.strip() for name in clusters.split(",") if name.strip()] if clusters else None
+    with graph() as opened:
+        report = import_saree(
+            opened,
+            Store(settings().store_dir),
+            per_cluster=0 if facts_only else per_cluster,
+            rng_range=seeds,
+            images_dir=images,
+            clusters=chosen,
+            size_px=size_px,
+            reporter=reporter(),
+            dry_run=dry_run,
+        )
+    _show(report)
+
+
+def import_wikiart_command(
+    folder: Annotated[Path, typer.Argument(help="Folder with labels.csv, or with one folder of images a style.")],
+    facts: Annotated[Path | None, typer.Option(help="JSON file of what is known of the artists.")] = None,
+    all_classes: Annotated[
+        bool, typer.Option("--all-classes", help="All 32 styles and 18 genres, not only those that occur.")
+    ] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """A folder of paintings becomes an artgraph.
+
+    Either DIR/labels.csv with the columns file, style, artist, title
+    (and, where known, genre, artist_death, year, sha1, split),
+    or DIR/<style>/artist_title-year.jpg.
+
+    Other spellings of styles and genres are mapped to ArtGraph's.
+    Only classes that occur become class nodes: a model chooses among all.
+    Rows of labels.csv whose split is `valid` are Korvai's test split.
+
+      korvai import wikiart ~/wikiart --facts artists.json
+    """
+    from kg.importers.wikiart import import_wikiart
+    from kg.store import Store
+
+    with graph() as opened:
+        report = import_wikiart(
+            opened,
+            Store(settings().store_dir),
+            folder,
+            facts=facts,
+            all_classes=all_classes,
+            reporter=reporter(),
+            dry_run=dry_run,
+        )
+    _show(report)
+
+
+def import_csv_command(
+    mapping: Annotated[Path | None, typer.Argument(help="Mapping file; see data/examples/tate/mapping.yaml.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where its tables are; by default beside the mapping.")] = None,
+    domain: Domain = "artgraph",
+    nodes: Annotated[list[str] | None, typer.Option(help="LABEL=FILE with the columns name and properties.")] = None,
+    relations: Annotated[
+        list[str] | None, typer.Option(help="TYPE=FILE with the columns source, target and properties.")
+    ] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Any node and relation tables (CSV, also .gz), by a mapping file or with columns named as the properties.
+
+    korvai import csv data/examples/tate/mapping.yaml --folder ~/tate
+    korvai import csv --graph artgraph --nodes Artist=artists.csv --relations Teacher=teachers.csv
+    """
+    from kg.importers.csv_tables import import_csv
+    from kg.schema import load_domain
+    from kg.store import Store
+
+    if (mapping is None) == (not nodes and not relations):
+        raise SchemaViolation("import csv: give either a mapping file, or --nodes LABEL=FILE and --relations TYPE=FILE")
+    what = mapping if mapping is not None else load_domain(domain)
+    files = {"nodes": _pairs(nodes), "relations": _pairs(relations)}
+    with graph() as opened:
+        store = Store(settings().store_dir)
+        report = import_csv(opened, store, what, folder=folder, reporter=reporter(), dry_run=dry_run, **files)
+    _show(report)
+
+
+def import_descriptions_command(
+    file: Annotated[Path, typer.Argument(help="CSV with the columns type, node, text, source, licence, date.")],
+    domain: Domain = "artgraph",
+    delimiter: Annotated[str, typer.Option(help="What separates the columns.")] = ",",
+    encoding: Annotated[str, typer.Option(help="Encoding of the file.")] = "utf-8",
+    dry_run: DryRun = False,
+) -> None:
+    """Texts about nodes, each with its source, licence and date; models read them.
+
+    korvai import descriptions texts.csv --graph saree
+
+    type,node,text,source,licence,date
+    Cluster,Kanchipuram,"Heavy silk with …",https://…,CC BY-SA 4.0,2026-01-31
+    """
+    from kg.importers.descriptions import import_descriptions
+    from kg.schema import load_domain
+    from kg.store import Store
+
+    form = {"delimiter": delimiter, "encoding": encoding, "dry_run": dry_run}
+    with graph() as opened:
+        store = Store(settings().store_dir)
+        report = import_descriptions(opened, store, load_domain(domain), file, reporter=reporter(), **form)
+    _show(report)
+
+
+def list_command(
+    limit: Annotated[int, typer.Option(help="How many.", min=1, max=1000)] = 20,
+) -> None:
+    """The imports that this graph remembers, latest first."""
+    columns = ("id", "at", "who", "state", "created", "updated", "problems", "source")
+    with graph() as opened:
+        rows = opened.run("import/list_batches", limit=limit)
+    table = Table(*columns)
+    table.columns[0].no_wrap = True  # it is what undo takes
+    for row in rows:
+        at = row["at"].to_native().strftime("%Y-%m-%d %H:%M")
+        table.add_row(*("" if value is None else str(value) for value in ({**row, "at": at}[c] for c in columns)))
+    console.print(table if rows else "no imports yet; begin with `korvai import saree`")
+
+
+def undo_command(
+    batch: Annotated[str, typer.Argument(help="Id of the import, as `korvai import list` shows it.")],
+) -> None:
+    """Take an import back: what it changed is restored, what it alone made is removed.
+
+    What somebody has connected or changed since stays and is reported.
+    """
+    from kg.importers.undo import undo_import
+    from kg.store import Store
+
+    with graph() as opened:
+        report = undo_import(opened, Store(settings().store_dir), batch, reporter=reporter())
+    _show(report, ("removed", "restored"))
+
+
+def _pairs(options: list[str] | None) -> dict[str, Path]:
+    pairs = {}
+    for option in options or ():
+        name, equals, file = option.partition("=")
+        if not equals or not name or not file:
+            raise SchemaViolation(f"{option!r}: write NAME=FILE, for example Artist=artists.csv")
+        pairs[name] = Path(file)
+    return pairs
+
+
+def _show(report: ImportReport, headings: tuple[str, ...] = ("created", "updated", "unchanged")) -> None:
+    table = Table("", *(f"[bold]{heading}" for heading in headings), box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for what, *numbers in report.rows():
+        table.add_row(what, *(f"{number:,}" for number in numbers[: len(headings)]))
+    console.print(table)
+    for problem in report.problems[:_SHOWN_PROBLEMS]:
+        console.print(f"[yellow]![/] {escape(str(problem))}", soft_wrap=True)
+    if report.problems:
+        more = f"; all of them: {escape(str(report.problems_file))}" if report.problems_file else ""
+        console.print(f"[yellow]{len(report.problems):,} problems{more}[/]", soft_wrap=True)
+    if report.dry_run:
+        console.print("nothing was written (--dry-run)")
+    elif report.batch and "created" in headings:
+        console.print(f"batch {report.batch}; take it back with `korvai import undo {report.batch}`", soft_wrap=True)
+    elif "created" in headings:
+        console.print("nothing new: the graph had it all")

@@ -1,0 +1,182 @@
+"""How does a person train a model on a graph, publish it, and keep it up to date?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from cli import context
+
+if TYPE_CHECKING:
+    from kg.schema import Domain
+    from training.registry import RecipeConfig
+    from training.run import RunResult
+
+__all__ = ["register"]
+
+_PANEL = "Learn"
+Graph_ = Annotated[str, typer.Option("--graph", help="Name of the domain, or a YAML file of one's own.")]
+Task_ = Annotated[str | None, typer.Option("--task", help="What to classify; may be left out where there is one only.")]
+Recipe_ = Annotated[str, typer.Option("--recipe", help="Training recipe; `korvai recipes` lists them.")]
+Preset_ = Annotated[str | None, typer.Option("--preset", help="Configuration to begin with; the domain's own.")]
+Overlay_ = Annotated[Path | None, typer.Option("--config", help="YAML file whose values win over the preset's.")]
+Set_ = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One value that wins over both.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    for verb in (retrain, pull, encode, train, publish, refresh, rollback, recipes):
+        app.command(rich_help_panel=_PANEL)(verb)
+
+
+def retrain(
+    graph: Graph_ = "saree",
+    task: Task_ = None,
+    recipe: Recipe_ = "graphclip",
+    preset: Preset_ = None,
+    config: Overlay_ = None,
+    values: Set_ = None,
+    queue: Annotated[bool, typer.Option("--queue", help="Let a worker do it; `korvai up` started one.")] = False,
+) -> None:
+    """Pull, encode, train, measure and publish. Stop it when you like: the same command goes on where it was."""
+    from training.run import retrain as work
+
+    if queue:
+        return _queue(graph, task, recipe, preset)
+    domain, merged = _configured(graph, task, recipe, preset, config, values)
+    with context.graph() as opened:
+        run, set_id = work(
+            opened, context.settings(), domain, task, recipe_name=recipe, config=merged, reporter=context.reporter()
+        )
+    _tell(run)
+    context.console.print(f"active now: embedding set [bold]{set_id}[/]; [bold]korvai classify[/] asks it")
+    return None
+
+
+def pull(graph: Graph_ = "saree") -> None:
+    """Write a snapshot of the graph: ids, relations, texts and image references, with a content hash."""
+    from kg.schema import load_domain
+    from kg.snapshot import pull as work
+    from kg.store import Store
+
+    with context.graph() as opened:
+        snapshot = work(opened, load_domain(graph), Store(context.settings().store_dir), reporter=context.reporter())
+    table = Table("node type", "nodes")
+    for label in snapshot.node_types:
+        table.add_row(label, f"{snapshot.count(label):,}")
+    context.console.print(table)
+    context.console.print(f"snapshot [bold]{snapshot.content_hash}[/]")
+
+
+def encode(graph: Graph_ = "saree", task: Task_ = None, recipe: Recipe_ = "graphclip", preset: Preset_ = None) -> None:
+    """Turn the texts and images of the graph into vectors that a recipe needs; what is cached is not done again."""
+    from kg.snapshot import pull as take
+    from kg.store import Store
+    from training.run import encode as work
+
+    domain, merged = _configured(graph, task, recipe, preset, None, None)
+    settings, reporter = context.settings(), context.reporter()
+    with context.graph() as opened:
+        snapshot = take(opened, domain, Store(settings.store_dir), reporter=reporter)
+    counts = work(snapshot, settings, merged, reporter)
+    context.console.print(f"encoded: {counts['images']:,} images, {counts['texts']:,} texts")
+
+
+def train(
+    graph: Graph_ = "saree",
+    task: Task_ = None,
+    recipe: Recipe_ = "graphclip",
+    preset: Preset_ = None,
+    config: Overlay_ = None,
+    values: Set_ = None,
+) -> None:
+    """Train and measure without publishing; prints the run's folder and its report."""
+    from kg.snapshot import pull as take
+    from kg.store import Store
+    from training.run import train as work
+
+    domain, merged = _configured(graph, task, recipe, preset, config, values)
+    settings, reporter = context.settings(), context.reporter()
+    with context.graph() as opened:
+        snapshot = take(opened, domain, Store(settings.store_dir), reporter=reporter)
+    _tell(work(snapshot, recipe, merged, settings, reporter))
+
+
+def publish(
+    run: Annotated[str, typer.Argument(help="Name or folder of a finished run.")],
+    shadow: Annotated[bool, typer.Option("--shadow", help="Write the set without making it the active one.")] = False,
+) -> None:
+    """Write a finished run's class and image vectors into the graph and make them the active ones."""
+    from training.run import open_run, publish_run
+
+    settings, reporter = context.settings(), context.reporter()
+    with context.graph() as opened:
+        set_id = publish_run(
+            opened, settings, open_run(settings, run, reporter), reporter=reporter, activate=not shadow
+        )
+    context.console.print(f"embedding set [bold]{set_id}[/] is {'written' if shadow else 'active'}")
+
+
+def refresh(graph: Graph_ = "saree", task: Task_ = None) -> None:
+    """Class vectors of the graph as it is now, without training: a class added a minute ago is ranked from here on."""
+    from training.run import refresh as work
+
+    with context.graph() as opened:
+        set_id = work(opened, context.settings(), graph, task, reporter=context.reporter())
+    context.console.print(f"active now: embedding set [bold]{set_id}[/]")
+
+
+def rollback(graph: Graph_ = "saree", task: Task_ = None) -> None:
+    """Make the previous embedding set the active one again."""
+    from kg.activation import rollback as work
+
+    with context.graph() as opened:
+        active = work(opened, graph, task)
+    context.console.print(f"active now: embedding set [bold]{active.set}[/] of version {active.version}")
+
+
+def recipes() -> None:
+    """List the training recipes and what each can be told."""
+    from training.registry import get_recipe, recipe_names
+
+    for name in recipe_names():
+        entry = get_recipe(name)
+        table = Table("key", "default", "what it is", title=name, title_justify="left")
+        for key, field in entry.config_cls.model_fields.items():
+            table.add_row(key, str(field.get_default(call_default_factory=True)), field.description or "")
+        context.console.print(table)
+
+
+def _configured(
+    graph: str, task: str | None, recipe: str, preset: str | None, overlay: Path | None, values: list[str] | None
+) -> tuple[Domain, RecipeConfig]:
+    from kg.schema import load_domain
+    from training.configuration import parse_overrides
+    from training.run import choose_config
+
+    domain = load_domain(graph)
+    overrides = parse_overrides(values or [])
+    if task:
+        overrides["task"] = domain.task(task)[0]
+    return domain, choose_config(recipe, domain, preset=preset, overlay=overlay, overrides=overrides)
+
+
+def _queue(graph: str, task: str | None, recipe: str, preset: str | None) -> None:
+    from workers.contracts import Retrain
+    from workers.queue import retrain as send
+
+    job = send(context.settings(), Retrain(domain=graph, task=task, recipe=recipe, preset=preset))
+    context.console.print(f"queued: [bold]{job}[/]; `korvai logs worker --follow` shows it at work")
+
+
+def _tell(run: RunResult) -> None:
+    table = Table("split", "images", "top-1", "top-5", "macro F1", "ECE")
+    for split, figures in run.metrics["splits"].items():
+        cells = [figures.get(name) for name in ("top1", "top5", "macro_f1", "ece")]
+        count = "" if (n := figures.get("examples")) is None else f"{int(n):,}"
+        table.add_row(split, count, *("" if c is None else f"{c:.3f}" for c in cells))
+    context.console.print(table)
+    context.console.print(f"report: {run.folder.path / 'report.html'}", soft_wrap=True)

@@ -1,0 +1,10 @@
+// import/finish_batch: record what an import has written
+// access: write
+// param  id        STRING
+// param  created   INTEGER
+// param  updated   INTEGER
+// param  problems  INTEGER
+// return id        STRING
+MATCH (b:Batch {id: $id})
+SET b.state = 'done', b.created = $created, b.updated = $updated, b.problems = $problems, b.finished_at = datetime()
+RETURN b.id AS id

@@ -1,0 +1,10 @@
+// import/write_nodes: make nodes by key where they are missing, and set the given properties on them
+// access: write
+// slot   label   node_type
+// slot   key     property
+// param  rows    LIST<MAP>   {key, properties}; a property that is not named keeps its value, null removes it
+// return written INTEGER     number of rows
+UNWIND $rows AS row
+MERGE (n:«label» {«key»: row.key})
+SET n += row.properties
+RETURN count(*) AS written

@@ -1,0 +1,13 @@
+// publish/retire_set: remove a set's vectors from the class nodes; its node stays as a record
+// access: write
+// slot   class         node_type
+// param  embedding_set STRING  id of the set
+// param  token         INTEGER fencing token of the present publisher
+// return classes       INTEGER how many nodes carried a vector
+MATCH (s:EmbeddingSet {id: $embedding_set})
+SET s.state = 'retired', s.token = $token, s.retired_at = datetime()
+WITH s
+OPTIONAL MATCH (c:«class»|Class)
+WHERE c[s.class_property] IS NOT NULL
+REMOVE c[s.class_property]
+RETURN count(c) AS classes

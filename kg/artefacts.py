@@ -1,0 +1,117 @@
+"""Where are the files of a published version, and how do they get there whole?
+
+`models/<version>/tower` (encodes images, needs no training code) and `models/<version>/model` (encodes classes again).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from kg.errors import StoreError
+from kg.store import Store, disk_guard
+
+__all__ = ["folder_hash", "keep", "relative", "tower_folder"]
+
+
+def keep(store: Store, version: str, parts: Mapping[str, Path | None], *, label: str, token: int) -> Path:
+    """Copy folders into models/<version>/, which appears only when it is complete; one that is there stays.
+
+    `label` and `token` name the unfinished copy; those of the same label with lower tokens are removed.
+    Raises: StoreError when the store is full or read-only, or a folder is missing.
+    """
+    target = store.models / version
+    with disk_guard(target):
+        store.models.mkdir(parents=True, exist_ok=True)
+        _remove_unfinished(store.models, label, token)
+        if target.is_dir():
+            return target
+        partial = store.models / f".{label}-{token}.part"
+        try:
+            _copy(parts, partial)
+            _rename(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def tower_folder(store: Store, version: str) -> Path:
+    """Where the version's image tower is.
+
+    Raises: StoreError when it is not there.
+    """
+    folder = store.models / version / "tower"
+    if not folder.is_dir():
+        raise StoreError(
+            f"version {version}: no image tower under {folder}; set KORVAI_STORE to the store it was published from, "
+            "or publish again"
+        )
+    return folder
+
+
+def folder_hash(folder: Path) -> str:
+    """A hash of names and contents of all files under a folder.
+
+    Raises: StoreError when the folder is missing.
+    """
+    _require(folder)
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def relative(store: Store, path: Path) -> str:
+    """A path as the graph holds it: relative to the store where it is inside."""
+    path = path.absolute()
+    return (
+        path.relative_to(store.folder.absolute()).as_posix()
+        if path.is_relative_to(store.folder.absolute())
+        else path.name
+    )
+
+
+def _require(folder: Path) -> None:
+    if not folder.is_dir():
+        raise StoreError(f"publishing: the folder {folder} is missing; train the run again, or name the right one")
+
+
+def _copy(parts: Mapping[str, Path | None], target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    for name, source in parts.items():
+        if source is not None:
+            _require(source)
+            shutil.copytree(source, target / name)
+    for path in target.rglob("*"):
+        if path.is_file():
+            _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _rename(partial: Path, target: Path) -> None:
+    try:
+        partial.rename(target)
+    except OSError:
+        if not target.is_dir():  # another publisher of the same version was faster: its copy is as good
+            raise
+
+
+def _remove_unfinished(folder: Path, label: str, token: int) -> None:
+    for path in folder.glob(f".{label}-*.part"):
+        with contextlib.suppress(ValueError):
+            if int(path.name.removeprefix(f".{label}-").removesuffix(".part")) < token:
+                shutil.rmtree(path, ignore_errors=True)

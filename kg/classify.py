@@ -1,0 +1,244 @@
+"""Which class does an image belong to, and what looks like it, according to the published model?
+
+Nothing here needs training code: the active version's image tower is loaded from the store, the classes are ranked by
+the saved statements that curators paste into Neo4j Browser.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kg.activation import ActiveSet, active_set
+from kg.artefacts import tower_folder
+from kg.errors import DimensionMismatch, GraphUnavailable, KorvaiError, NodeNotFound
+from kg.graph import Graph
+from kg.schema import Domain, load_domain
+from kg.settings import Settings
+from kg.statements import statement_for
+from kg.store import Store
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from kg.encoders.tower import ImageTower
+
+__all__ = [
+    "Score",
+    "Similar",
+    "class_list",
+    "classify_files",
+    "classify_image",
+    "classify_image_bytes",
+    "classify_item",
+    "classify_stored",
+    "nearest_items",
+    "similar_items",
+    "statement_for",
+]
+
+_TOWERS_KEPT = 2
+_TRIES = 3
+_towers: OrderedDict[str, ImageTower] = OrderedDict()
+_towers_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Score:
+    """One class of an answer; `probability` is the softmax over all classes, `score` the cosine."""
+
+    class_key: str
+    probability: float
+    score: float
+    version: str
+    embedding_set: str
+
+
+@dataclass(frozen=True)
+class Similar:
+    """One item of an answer, with its image that comes nearest and that image's cosine."""
+
+    item: str
+    image_id: str
+    score: float
+    version: str
+
+
+def classify_image(
+    graph: Graph, settings: Settings, image_path: Path, *, domain: Domain | str, task: str | None = None, k: int = 5
+) -> list[Score]:
+    """The k likeliest classes of an image file.
+
+    Raises: UnreadableMedia, NodeNotFound (nothing published), StoreError (no tower), SchemaViolation (unknown task).
+    """
+    return _classify(graph, settings, image_path, domain=domain, task=task, k=k)
+
+
+def classify_image_bytes(
+    graph: Graph, settings: Settings, data: bytes, *, domain: Domain | str, task: str | None = None, k: int = 5
+) -> list[Score]:
+    """The k likeliest classes of an image file's bytes; raises what `classify_image` raises."""
+    return _classify(graph, settings, data, domain=domain, task=task, k=k)
+
+
+def classify_files(
+    graph: Graph,
+    settings: Settings,
+    paths: Iterable[Path],
+    *,
+    domain: Domain | str,
+    task: str | None = None,
+    k: int = 5,
+) -> Iterator[tuple[Path, list[Score] | KorvaiError]]:
+    """Each file with its answer, or with what is wrong with that file; the others go on.
+
+    Raises: what is wrong with graph or model, as `classify_image`.
+    """
+    from kg.encoders.image import open_image
+    from kg.errors import MediaError
+
+    active_set(graph, domain, task)
+    for path in paths:
+        try:
+            image = open_image(path)
+        except MediaError as error:
+            yield path, error
+            continue
+        yield path, _rank(graph, settings, image, domain=domain, task=task, k=k)
+
+
+def classify_stored(graph: Graph, domain: Domain | str, task: str | None, image_id: str, k: int = 5) -> list[Score]:
+    """The k likeliest classes of an image of the graph.
+
+    Raises: NodeNotFound when there is no such image, or no vector of it yet.
+    """
+    rows = _ask(graph, "images/classify", domain, task, image_id=image_id, k=k)
+    if not rows:
+        active = active_set(graph, domain, task)
+        row = graph.run("publish/check_images", image_ids=[image_id], property=active.image_property)[0]
+        if row["unknown"]:
+            raise NodeNotFound(f"image {image_id[:16]}: not in the graph; use its sha256, or `korvai classify FILE`")
+        _explain_no_answer(active, f"image {image_id[:16]}", has_vector=bool(row["present"]))
+    return [_score(row) for row in rows]
+
+
+def classify_item(graph: Graph, domain: Domain | str, task: str | None, item: str, k: int = 5) -> list[Score]:
+    """The k likeliest classes of an item of the graph, by the mean cosine of its images.
+
+    Raises: NodeNotFound when there is no such item, or no vector of its images.
+    """
+    rows = _ask(graph, "items/classify", domain, task, item=item, k=k)
+    if not rows:
+        _explain_item(graph, domain, task, item)
+    return [_score(row) for row in rows]
+
+
+def similar_items(graph: Graph, domain: Domain | str, task: str | None, item: str, k: int = 5) -> list[Similar]:
+    """The k other items whose images look most like the item's.
+
+    Raises: NodeNotFound when there is no such item, or no vector of its images; an only item has no similar ones: [].
+    """
+    rows = _ask(graph, "items/similar", domain, task, item=item, k=k)
+    if not rows:
+        _explain_item(graph, domain, task, item)
+    return [Similar(**row) for row in rows]
+
+
+def nearest_items(graph: Graph, domain: Domain | str, task: str | None, class_key: str, k: int = 5) -> list[Similar]:
+    """The k items that look most like a class.
+
+    Raises: NodeNotFound when there is no such class, or no vector of it.
+    """
+    rows = _ask(graph, "classes/nearest_items", domain, task, k=k, **{"class": class_key})
+    if not rows:
+        active_set(graph, domain, task)
+        known = {row["class"]: row["ranked"] for row in class_list(graph, domain, task)}
+        if not known.get(class_key):
+            state = "it has no vector yet; run `korvai refresh`" if class_key in known else "no such class"
+            raise NodeNotFound(f"class {class_key!r}: {state}")
+    return [Similar(**row) for row in rows]
+
+
+def class_list(graph: Graph, domain: Domain | str, task: str | None = None) -> list[dict[str, Any]]:
+    """Every class of the task: `class`, `items`, `ranked` (by the active set)."""
+    return _ask(graph, "classes/list", domain, task)
+
+
+def _classify(
+    graph: Graph, settings: Settings, source: Path | bytes, *, domain: Domain | str, task: str | None, k: int
+) -> list[Score]:
+    from kg.encoders.image import open_image
+
+    return _rank(graph, settings, open_image(source), domain=domain, task=task, k=k)
+
+
+def _rank(
+    graph: Graph, settings: Settings, image: Image.Image, *, domain: Domain | str, task: str | None, k: int
+) -> list[Score]:
+    for _ in range(_TRIES):
+        active = active_set(graph, domain, task)
+        vector = _encode(settings, active, image)
+        rows = _ask(graph, "images/classify_vector", domain, task, vector=vector, version=active.version, k=k)
+        if rows:
+            return [_score(row) for row in rows]
+        if active_set(graph, domain, task).version == active.version:
+            _explain_no_answer(active, "the image", has_vector=True)
+        # Another version became active between tower and question: ask its tower.
+    raise GraphUnavailable(f"classifying: the active version changed {_TRIES} times meanwhile; try again")
+
+
+def _encode(settings: Settings, active: ActiveSet, image: Image.Image) -> list[float]:
+    vector = _tower(settings, active.version).encode_images([image])[0]
+    if len(vector) != active.dim:
+        raise DimensionMismatch(
+            f"version {active.version}: its tower gives {len(vector)} numbers, its index holds {active.dim}; publish again"
+        )
+    return [float(part) for part in vector]
+
+
+def _tower(settings: Settings, version: str) -> ImageTower:
+    """The version's tower; a version's weights never change, so it is loaded once a process."""
+    from kg.encoders.tower import load_tower
+
+    folder = str(settings.store_dir / version)
+    with _towers_lock:
+        if folder not in _towers:
+            _towers[folder] = load_tower(tower_folder(Store(settings.store_dir), version))
+        _towers.move_to_end(folder)
+        while len(_towers) > _TOWERS_KEPT:
+            _towers.popitem(last=False)
+        return _towers[folder]
+
+
+def _ask(graph: Graph, name: str, domain: Domain | str, task: str | None, **values: Any) -> list[dict[str, Any]]:
+    domain = load_domain(domain) if isinstance(domain, str) else domain
+    task = domain.task(task)[0]
+    return graph.run(statement_for(graph, name, domain, task), domain=domain.domain, task=task, **values)
+
+
+def _score(row: dict[str, Any]) -> Score:
+    return Score(row["class"], row["probability"], row["score"], row["version"], row["embedding_set"])
+
+
+def _explain_item(graph: Graph, domain: Domain | str, task: str | None, item: str) -> None:
+    """Raise why there is no answer about an item; return when there is nothing wrong."""
+    domain = load_domain(domain) if isinstance(domain, str) else domain
+    active = active_set(graph, domain, task)
+    row = graph.one(statement_for(graph, "items/describe", domain), item=item, property=active.image_property)
+    if row is None:
+        key = domain.node_type(domain.item).key
+        raise NodeNotFound(f"{domain.item} {item!r}: not in the graph; an item's id is its {key}")
+    if not row["images"]:
+        raise NodeNotFound(f"{domain.item} {item!r}: has no image")
+    if not row["vectors"]:
+        _explain_no_answer(active, f"{domain.item} {item!r}", has_vector=False)
+
+
+def _explain_no_answer(active: ActiveSet, what: str, *, has_vector: bool) -> None:
+    if not has_vector:
+        raise NodeNotFound(f"{what}: version {active.version} has no vector of it yet; run `korvai refresh`")
+    raise NodeNotFound(f"{what}: no class node carries a vector of set {active.set}; run `korvai refresh`")

@@ -1,0 +1,1 @@
+"""Which encoders turn texts and images into vectors? torch, open_clip and timm are imported on first use, never here."""

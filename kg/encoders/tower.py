@@ -1,0 +1,178 @@
+"""How does a published version turn a picture, or a text, into its vector, without the code that trained it?
+
+A tower is a folder: the encoder with its weights, the projections on top, and a manifest with the hash of every file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kg.encoders.image import ImageEncoder, load_image_encoder
+from kg.encoders.text import text_tower_of
+from kg.errors import DimensionMismatch, EncoderError, StoreError
+from kg.store import atomic_write, disk_guard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from PIL import Image
+    from torch import Tensor
+
+__all__ = ["ImageTower", "load_tower"]
+
+_MANIFEST = "manifest.json"
+_PROJECTIONS = ("image", "text")
+_FORMAT = 1
+
+
+class ImageTower:
+    """An encoder and what is linear on top of it: unit vectors in the space of a version's classes.
+
+    Shapes: projection and text_projection (dim, encoder.dim), or None where the encoder's own space is meant.
+    Raises: DimensionMismatch.
+    """
+
+    def __init__(
+        self, encoder: ImageEncoder, *, projection: np.ndarray | None = None, text_projection: np.ndarray | None = None
+    ) -> None:
+        self.encoder = encoder
+        self.projection = _matrix(projection, encoder)
+        self.text_projection = _matrix(text_projection, encoder)
+
+    def __repr__(self) -> str:
+        return f"ImageTower({self.encoder.name!r}, dim={self.dim})"
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.encoder.dim if self.projection is None else len(self.projection)
+
+    @property
+    def input_px(self) -> int:
+        """Side of the square that goes in."""
+        return self.encoder.input_px
+
+    @property
+    def has_text(self) -> bool:
+        """Whether `encode_texts` gives vectors in the same space as the images'."""
+        return self.encoder.clip is not None and (self.projection is None or self.text_projection is not None)
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """Picture to tensor. Shapes: -> (3, px, px)."""
+        return self.encoder.preprocess(image)
+
+    def encode(self, batch: Tensor) -> np.ndarray:
+        """Unit vectors of preprocessed pictures. Shapes: (n, 3, px, px) -> (n, dim) float32."""
+        return self.project(self.encoder.encode(batch))
+
+    def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """Unit vectors of pictures. Shapes: images -> (n, dim) float32."""
+        return self.project(self.encoder.encode_images(images))
+
+    def project(self, features: np.ndarray) -> np.ndarray:
+        """Cached unit features of the encoder to unit vectors of the tower. Shapes: (n, encoder.dim) -> (n, dim) float32."""
+        return _projected(features, self.projection)
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors of texts in the images' space. Shapes: texts -> (n, dim) float32.
+
+        Raises: EncoderError where this tower has no text side (see `has_text`).
+        """
+        if not self.has_text:
+            raise EncoderError(f"tower {self.encoder.name}: it has no text side; publish a recipe that has one to search by text")
+        return _projected(text_tower_of(self.encoder).encode(texts), self.text_projection)
+
+    def save(self, folder: Path) -> None:
+        """Write the tower; the folder appears, or is replaced, when everything is written.
+
+        Raises: StoreError.
+        """
+        folder = Path(folder)
+        partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+        with disk_guard(folder):
+            partial.mkdir(parents=True)
+            try:
+                self._write(partial)
+                shutil.rmtree(folder, ignore_errors=True)
+                partial.rename(folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+
+    def _write(self, folder: Path) -> None:
+        import numpy as np
+
+        self.encoder.save(folder / "encoder")
+        for name, matrix in zip(_PROJECTIONS, (self.projection, self.text_projection), strict=True):
+            if matrix is not None:
+                with atomic_write(folder / f"{name}_projection.npy") as file:
+                    np.save(file, matrix, allow_pickle=False)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        manifest = {
+            "format": _FORMAT,
+            "encoder": self.encoder.name,
+            "fingerprint": self.encoder.fingerprint,
+            "dim": self.dim,
+            "input_px": self.input_px,
+            "has_text": self.has_text,
+            "files": {path.relative_to(folder).as_posix(): _sha256(path) for path in files},
+        }
+        with atomic_write(folder / _MANIFEST) as file:
+            file.write(json.dumps(manifest, indent=2).encode())
+
+
+def load_tower(folder: Path, *, device: str = "cpu") -> ImageTower:
+    """Open what `ImageTower.save` wrote, after checking every file against the manifest.
+
+    Raises: StoreError for a missing or damaged file.
+    """
+    import numpy as np
+
+    folder = Path(folder)
+    _check(folder)
+    matrices = [folder / f"{name}_projection.npy" for name in _PROJECTIONS]
+    image, text = (np.load(path, allow_pickle=False) if path.is_file() else None for path in matrices)
+    return ImageTower(load_image_encoder(folder / "encoder", device=device), projection=image, text_projection=text)
+
+
+def _check(folder: Path) -> None:
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        damaged = [name for name, sha256 in manifest["files"].items() if _sha256(folder / name) != sha256]
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(f"tower {folder}: it is not whole ({error}); publish the run again") from error
+    if damaged:
+        raise StoreError(f"tower {folder}: {', '.join(damaged[:3])} is not what was published; publish the run again")
+
+
+def _matrix(projection: np.ndarray | None, encoder: ImageEncoder) -> np.ndarray | None:
+    import numpy as np
+
+    if projection is None:
+        return None
+    matrix = np.ascontiguousarray(projection, np.float32)
+    if matrix.ndim != 2 or matrix.shape[1] != encoder.dim:
+        raise DimensionMismatch(
+            f"tower {encoder.name}: the projection has shape {matrix.shape}, the encoder's vectors have {encoder.dim} numbers; "
+            f"give a matrix of (dim, {encoder.dim})"
+        )
+    return matrix
+
+
+def _projected(vectors: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
+    import numpy as np
+
+    if matrix is None:
+        return vectors
+    projected = vectors @ matrix.T
+    return projected / np.maximum(np.linalg.norm(projected, axis=1, keepdims=True), 1e-12)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Tables, folders and facts into the graph, batch by batch, each with a report and an undo."""

@@ -1,0 +1,301 @@
+"""How does what a model learnt go back into the graph?
+
+A published model is a version (weights, image vectors, their index, a folder in the store) and one or more embedding
+sets of it (class vectors, scale, temperature). Nothing of it is used before `activate`, one transaction; a crash anywhere
+leaves the old set active, and what it left behind is taken up or removed by the next publish. Publishing the same thing
+twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+from cypher import load
+from kg import activation, artefacts, failpoints
+from kg.activation import ActiveSet, activate, active_set, fenced, find_active_set, rollback, take_token
+from kg.collecting import collect
+from kg.errors import IndexNotReady, NodeNotFound, SchemaViolation, StaleToken
+from kg.graph import Graph
+from kg.progress import Reporter, SilentReporter
+from kg.publication import (
+    Publication,
+    SetDescription,
+    as_json,
+    check,
+    describe_set,
+    unit_vectors,
+    version_content,
+    version_id,
+    whoever,
+)
+from kg.schema import Domain, load_domain
+from kg.store import Store
+
+__all__ = [
+    "ActiveSet",
+    "Publication",
+    "activate",
+    "active_set",
+    "add_image_vectors",
+    "find_active_set",
+    "publish",
+    "refresh_set",
+    "rollback",
+    "take_token",
+    "version_id",
+]
+
+_IMAGES_A_BATCH = 1000  # measured: 500 and 4,000 are slower
+_IMAGES_A_CHECK = 10_000
+_CLASSES_A_BATCH = 500
+_INDEX_TIMEOUT_S = 600.0
+_T = TypeVar("_T")
+
+
+def publish(graph: Graph, store: Store, publication: Publication, *, reporter: Reporter, activate: bool = True) -> str:
+    """Write a version and an embedding set of it, then make the set the task's active one; returns the set's id.
+
+    Raises: DimensionMismatch, SchemaViolation (bad vectors, unknown classes), StoreError, IndexNotReady, StaleToken.
+    """
+    domain, task = publication.domain, publication.task
+    check(publication)
+    content = version_content(publication)
+    version = version_id(publication, content)
+    described = _describe(publication, version)
+    store.check_writable()
+    token = take_token(graph, domain, task)
+    failpoints.reach("publish.after_token")
+    collect(graph, domain, task, token=token, keep=version, store=store, reporter=reporter)
+    failpoints.reach("publish.after_collecting")
+    _announce(graph, _version_properties(publication, store, version, content), described, token)
+    failpoints.reach("publish.after_version")
+    parts = {"tower": publication.tower_dir, "model": publication.model_dir}
+    artefacts.keep(store, version, parts, label=f"{domain.domain}-{task}", token=token)
+    failpoints.reach("publish.after_artefacts")
+    _create_index(graph, version, publication.dim)
+    failpoints.reach("publish.after_index")
+    add_image_vectors(graph, version, publication.image_ids, publication.image_vectors, reporter=reporter)
+    _await_index(graph, version, reporter)
+    failpoints.reach("publish.after_image_vectors")
+    _write_class_vectors(graph, domain, described, publication.class_keys, publication.class_vectors, token)
+    failpoints.reach("publish.after_class_vectors")
+    if activate:
+        activation.activate(graph, domain, task, described.id, token)
+        failpoints.reach("publish.after_activation")
+        collect(graph, domain, task, token=token, keep=version, store=store, reporter=reporter)
+    return described.id
+
+
+def refresh_set(
+    graph: Graph,
+    version: str,
+    class_keys: Sequence[str],
+    class_vectors: np.ndarray,
+    *,
+    domain: Domain | str,
+    task: str | None = None,
+    scale: float,
+    temperature: float,
+    snapshot_hash: str,
+    graph_kind: Literal["live", "masked"] = "live",
+    started_by: str | None = None,
+    store: Store | None = None,
+    reporter: Reporter | None = None,
+) -> str:
+    """Write new class vectors of an existing version as a new set and make it active; image vectors stay as they are.
+
+    With `store`, versions that become useless are removed at once; without, which is quicker, at the next publish.
+    Shapes: class_vectors (len(class_keys), dim). Raises: NodeNotFound (no such version), and what `publish` raises.
+    """
+    domain, reporter = load_domain(domain) if isinstance(domain, str) else domain, reporter or SilentReporter()
+    task = domain.task(task)[0]
+    dim = _living_version(graph, version)["dim"]
+    class_vectors = unit_vectors(class_keys, class_vectors, dim, what=f"refreshing {version}: class vectors")
+    described = describe_set(
+        version,
+        class_keys,
+        class_vectors,
+        domain=domain.domain,
+        task=task,
+        graph=graph_kind,
+        snapshot=snapshot_hash,
+        scale=scale,
+        temperature=temperature,
+        started_by=started_by or whoever(),
+    )
+    token = take_token(graph, domain, task)
+    collect(graph, domain, task, token=token, keep=version, store=store, reporter=reporter)
+    _announce(graph, {"id": version}, described, token)
+    _write_class_vectors(graph, domain, described, class_keys, class_vectors, token)
+    failpoints.reach("refresh.after_class_vectors")
+    activation.activate(graph, domain, task, described.id, token)
+    collect(graph, domain, task, token=token, keep=version, store=store, reporter=reporter)
+    return described.id
+
+
+def add_image_vectors(
+    graph: Graph, version: str, ids: Sequence[str], vectors: np.ndarray, *, reporter: Reporter | None = None
+) -> int:
+    """Write a version's vectors of those images that have none yet; returns how many.
+
+    Images that the graph does not know (any more) are reported and skipped.
+    Shapes: vectors (len(ids), dim).
+    Raises: NodeNotFound (no such version), DimensionMismatch, SchemaViolation, StaleToken.
+    """
+    reporter = reporter or SilentReporter()
+    found = _living_version(graph, version)
+    vectors = unit_vectors(ids, vectors, found["dim"], what=f"image vectors of {version}")
+    todo, unknown = _without_vector(graph, ids, found["image_property"])
+    if unknown and len(unknown) == len(ids):
+        raise SchemaViolation(
+            f"publishing {version}: none of its {len(ids):,} images is in this graph; is it the right one?"
+        )
+    if unknown:
+        reporter.warn(f"{len(unknown):,} images are no longer in the graph and were skipped, such as {unknown[0]}")
+    with reporter.stage("writing image vectors", len(todo), "images") as advance:
+        for rows in _batches(todo, _IMAGES_A_BATCH):
+            _write_images(graph, version, [{"id": ids[row], "vector": vectors[row].tolist()} for row in rows])
+            advance(len(rows))
+            failpoints.reach("publish.between_image_batches")
+    return len(todo)
+
+
+def _describe(publication: Publication, version: str) -> SetDescription:
+    return describe_set(
+        version,
+        publication.class_keys,
+        publication.class_vectors,
+        domain=publication.domain.domain,
+        task=publication.task,
+        graph=publication.graph,
+        snapshot=publication.snapshot_hash,
+        scale=publication.scale,
+        temperature=publication.temperature,
+        started_by=publication.started_by,
+    )
+
+
+def _version_properties(publication: Publication, store: Store, version: str, content: str) -> dict[str, Any]:
+    return {
+        "id": version,
+        "recipe": publication.recipe,
+        "domain": publication.domain.domain,
+        "config": as_json(publication.config),
+        "metrics": as_json(publication.metrics),
+        "code": publication.code,
+        "snapshot": publication.snapshot_hash,
+        "started_by": publication.started_by,
+        "run": artefacts.relative(store, publication.run_dir),
+        "image_property": f"embedding_{version}",
+        "image_index": f"image_{version}",
+        "dim": publication.dim,
+        "content": content,
+    }
+
+
+def _announce(graph: Graph, version: dict[str, Any], described: SetDescription, token: int) -> None:
+    """Create the nodes of version (where its content is given) and set (state building), or find them as they are."""
+    with graph.transaction(f"publish {described.id}") as tx:
+        if "content" in version:
+            rows = tx.run("publish/create_version", version=version["id"], properties=version)
+            _same_content(version["id"], rows, version["content"])
+        rows = tx.run(
+            "publish/create_set",
+            version=version["id"],
+            embedding_set=described.id,
+            properties=described.model_dump(),
+            token=token,
+        )
+        _same_content(described.id, rows, described.content)
+
+
+def _same_content(node_id: str, rows: list[dict[str, Any]], content: str) -> None:
+    if not rows:
+        raise StaleToken(f"publishing {node_id}: its version was removed meanwhile; publish again")
+    if rows[0]["content"] != content:
+        raise SchemaViolation(
+            f"publishing {node_id}: the graph holds another one of that id; remove it, then publish again"
+        )
+
+
+def _living_version(graph: Graph, version: str) -> dict[str, Any]:
+    found = graph.one("publish/find_version", version=version)
+    if found is None or found["collected"]:
+        state = "is not in the graph" if found is None else "was replaced and its vectors removed"
+        raise NodeNotFound(f"version {version}: {state}; `korvai cypher versions/list` shows what is there")
+    return found
+
+
+def _create_index(graph: Graph, version: str, dim: int) -> None:
+    # Before the vectors: 20,000 x 192 take 6.2 s so, 11.3 s when the index comes after them.
+    statement = load("publish/create_image_index").fill(index=f"image_{version}", property=f"embedding_{version}")
+    graph.run(statement, options={"indexConfig": {"vector.dimensions": dim, "vector.similarity_function": "cosine"}})
+
+
+def _await_index(graph: Graph, version: str, reporter: Reporter, *, timeout_s: float = _INDEX_TIMEOUT_S) -> None:
+    deadline, shown = time.monotonic() + timeout_s, 0
+    with reporter.stage("building the vector index", 100, "%") as advance:
+        while True:
+            row = graph.one("publish/index_state", index=f"image_{version}")
+            percent = int(row["percent"]) if row else 0
+            advance(percent - shown)
+            shown = percent
+            if row and row["state"] == "ONLINE":
+                return
+            if row is None or row["state"] == "FAILED" or time.monotonic() > deadline:
+                state = f"is {row['state']} at {percent} % after {timeout_s:.0f} s" if row else "was removed meanwhile"
+                raise IndexNotReady(f"vector index image_{version} {state}; the old set stays active, publish again")
+            time.sleep(0.1)
+
+
+def _without_vector(graph: Graph, ids: Sequence[str], image_property: str) -> tuple[list[int], list[str]]:
+    """Rows that have no vector yet, and ids that the graph does not know."""
+    unknown: list[str] = []
+    present: set[str] = set()
+    for chunk in _batches(ids, _IMAGES_A_CHECK):
+        row = graph.run("publish/check_images", image_ids=list(chunk), property=image_property)[0]
+        unknown += row["unknown"]
+        present.update(row["present"])
+    skipped = present.union(unknown)
+    return [row for row, image_id in enumerate(ids) if image_id not in skipped], unknown
+
+
+def _write_images(graph: Graph, version: str, rows: list[dict[str, Any]]) -> None:
+    if not graph.run("publish/write_image_vectors", version=version, rows=rows):
+        raise StaleToken(
+            f"publishing {version}: another publisher took over and removed it; publish again if you want it"
+        )
+
+
+def _write_class_vectors(
+    graph: Graph, domain: Domain, described: SetDescription, keys: Sequence[str], vectors: np.ndarray, token: int
+) -> None:
+    """All class vectors and state ready, in one transaction."""
+    target = domain.task(described.task)[1].target
+    statement = load("publish/write_class_vectors").fill(**{"class": target, "class_key": domain.node_type(target).key})
+    with fenced(graph, domain.domain, described.task, token) as tx:
+        written: list[str] = []
+        for rows in _batches(range(len(keys)), _CLASSES_A_BATCH):
+            batch = [{"key": keys[row], "vector": vectors[row].tolist()} for row in rows]
+            written += tx.run(statement, property=described.class_property, rows=batch)[0]["keys"]
+        _check_written(f"publishing {domain.domain}/{described.task}", target, keys, written)
+        if not tx.run("publish/mark_ready", embedding_set=described.id, classes=len(keys), token=token):
+            raise StaleToken(f"publishing {described.id}: another publisher took over; publish again if you want it")
+
+
+def _check_written(what: str, label: str, keys: Sequence[str], written: list[str]) -> None:
+    if missing := sorted(set(keys) - set(written)):
+        raise SchemaViolation(
+            f"{what}: {len(missing)} {label} nodes are not in the graph (any more), such as {missing[0]!r}; "
+            "they were removed or renamed since it was pulled; pull and encode the classes again"
+        )
+    if len(written) != len(keys):
+        raise SchemaViolation(f"{what}: two {label} nodes have one key; remove one of them, then publish again")
+
+
+def _batches(values: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    return (values[start : start + size] for start in range(0, len(values), size))

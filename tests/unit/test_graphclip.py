@@ -1,0 +1,247 @@
+"""Does GraphCLIP learn, resume, keep test labels out, and name a class that it never saw?"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from kg.errors import EmptySplit, RecipeConfigError
+from tests.support.memory_snapshot import craft_snapshot
+from training.checkpoint import seed_all
+from training.engine import fit
+from training.labelled_images import leaking_edges
+from training.message_passing.dgl_graph import open_graph
+from training.models.sage import HeteroSage, live_edge_types
+from training.recipes.graphclip import Config, GraphClip
+from training.registry import get_recipe
+
+PHRASES = {relation: f"{relation} {{text}}" for relation in ("BODY_COLOUR", "BORDER_COLOUR", "BODY_MOTIF")}
+MADE_IN = ("Saree", "MADE_IN", "Cluster")
+
+
+def built(snapshot, features, **changes) -> GraphClip:
+    settings = {"phrases": PHRASES, "hidden": 24, "epochs": 2, "batch_size": 16, "learning_rate": 3e-3, **changes}
+    recipe = GraphClip(Config(**settings))
+    seed_all(recipe.config.rng_seed)
+    recipe.build(snapshot, features)
+    return recipe
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Two threads that wait for a busy core take a hundred times as long as one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return craft_snapshot()
+
+
+def test_is_registered_under_its_file_name():
+    assert get_recipe("graphclip").cls is GraphClip
+
+
+def test_overfits_few_images(world, tmp_path):
+    snapshot, features = world
+    recipe = built(snapshot, features, epochs=60, hide_items=0.0, weight_decay=0.0, fractions=(0.3, 0.3, 0.1, 0.3))
+    fit(recipe, run_dir=tmp_path)
+    load = torch.load(tmp_path / "checkpoints" / "last.pt", weights_only=True)
+    recipe.module().load_state_dict(load["module"])
+    assert recipe.evaluate("train")["top1"] == 1.0
+
+
+def test_two_steps_are_one_step_and_a_resume(world, tmp_path):
+    snapshot, features = world
+    whole, half = (built(snapshot, features) for _ in range(2))
+    fit(whole, run_dir=tmp_path / "whole", max_steps=2)
+    fit(half, run_dir=tmp_path / "half", max_steps=1)
+    resumed = built(snapshot, features)
+    fit(resumed, run_dir=tmp_path / "half", max_steps=2)
+    for name, value in whole.module().state_dict().items():
+        assert torch.equal(value, resumed.module().state_dict()[name]), name
+    assert not torch.equal(whole.module().logit_scale, half.module().logit_scale)
+
+
+def test_loss_is_the_slow_reference(world):
+    snapshot, features = world
+    recipe = built(snapshot, features, hide_items=0.0)
+    batch = next(recipe.train_batches(0, torch.Generator().manual_seed(0), 0))
+    losses, _ = recipe.training_step(batch)
+    classes, images = recipe.masked_class_vectors(), recipe.encode_images(batch["image_feat"])
+    scale = recipe.module().logit_scale.exp()
+    slow = []
+    for image, target in zip(images, batch["targets"], strict=True):
+        logits = torch.stack([scale * (image * c).sum() for c in classes])
+        slow.append(-(logits[target] - logits.exp().sum().log()))
+    assert losses["class_loss"].item() == pytest.approx(torch.stack(slow).mean().item(), rel=1e-5)
+
+
+def test_a_batch_does_not_depend_on_where_the_epoch_was_entered(world):
+    recipe = built(*world)
+    entered = list(recipe.train_batches(1, torch.Generator().manual_seed(5), 2))
+    whole = list(recipe.train_batches(1, torch.Generator().manual_seed(5), 0))
+    for key in recipe.data_keys:
+        assert torch.equal(whole[2][key], entered[0][key])
+    assert len(whole) == recipe.batches_per_epoch()
+
+
+def test_flipping_a_test_label_changes_no_evaluation_embedding(world):
+    snapshot, features = world
+    recipe = built(snapshot, features)
+    before = recipe.masked_class_vectors()
+    for split in ("test", "valid", "gate"):
+        item = recipe.examples.item_row[recipe.examples.of(split)[0]]
+        flipped = with_class(snapshot, item, lambda old: (old + 1) % 6)
+        assert torch.equal(built(flipped, features).masked_class_vectors(), before), split
+    item = recipe.examples.item_row[recipe.examples.of("train")[0]]
+    flipped = with_class(snapshot, item, lambda old: (old + 1) % 6)
+    assert not torch.equal(built(flipped, features).masked_class_vectors(), before), "a train label must count"
+
+
+def test_held_out_items_leave_the_graph_with_all_their_relations(world):
+    snapshot, features = world
+    recipe = built(snapshot, features, hold_out=("cluster 2",))
+    masks = leaking_edges(snapshot, recipe.examples)
+    gone = snapshot.edges(MADE_IN)[0][snapshot.edges(MADE_IN)[1] == 2]
+    for edge_type in (MADE_IN, ("Saree", "SHOWS", "Motif")):
+        items = snapshot.edges(edge_type)[0]
+        assert masks[edge_type][np.isin(items, gone)].all()
+    assert not masks["Saree", "SHOWS", "Motif"][~np.isin(snapshot.edges(("Saree", "SHOWS", "Motif"))[0], gone)].any()
+    assert set(recipe.examples.class_row[recipe.examples.of("held_out")]) == {2}
+    assert 2 not in recipe.examples.class_row[recipe.examples.of("train")]
+    assert {"seen_top1", "unseen_top1", "harmonic_top1"} <= set(recipe.evaluate("test"))
+
+
+def test_features_of_a_held_out_class_change_nothing(world):
+    snapshot, features = world
+    before = built(snapshot, features, hold_out=("cluster 2",)).masked_class_vectors()
+    other = copy.deepcopy(features)
+    other.image_feat[snapshot.edges(MADE_IN)[0][snapshot.edges(MADE_IN)[1] == 2]] *= -1
+    assert torch.equal(built(snapshot, other, hold_out=("cluster 2",)).masked_class_vectors(), before)
+
+
+def test_training_starts_at_attribute_matching(world):
+    """A class without images is, before any step, the mean over relations of its phrases' weighted means."""
+    snapshot, features = world
+    recipe = built(snapshot, features, hold_out=("cluster 2",))
+    start = recipe.module().classes.start
+    start.text_centre.zero_()
+    expected = np.zeros(features.image_width())
+    for relation, label in (("BODY_COLOUR", "Colour"), ("BORDER_COLOUR", "Colour"), ("BODY_MOTIF", "Motif")):
+        source, target = snapshot.edges(("Cluster", relation, label))
+        share = snapshot.shares(("Cluster", relation, label))
+        rows = np.flatnonzero(source == 2)
+        phrases = features.phrases([f"{relation} {snapshot.keys(label)[target[row]]}" for row in rows])
+        expected += (share[rows] / share[rows].sum()) @ phrases / 3
+    found = recipe.masked_class_vectors()[2].numpy()
+    assert found == pytest.approx(expected / np.linalg.norm(expected), abs=1e-5)
+
+
+def test_a_new_class_is_encoded_without_training_and_moves_no_other(world, tmp_path):
+    snapshot, features = world
+    recipe = built(snapshot, features, hold_out=("cluster 2",), epochs=8)
+    fit(recipe, run_dir=tmp_path)
+    every = recipe.encode_classes(snapshot)
+    assert torch.allclose(every.norm(dim=1), torch.ones(6), atol=1e-6)
+    some = recipe.encode_classes(snapshot, ["cluster 4", "cluster 2"])
+    assert torch.allclose(some, every[[4, 2]], atol=1e-6)
+    unseen = recipe.evaluate("test")["unseen_top1"]
+    assert unseen > 2 / 6, f"twice chance is the least to ask of attributes that are all in the graph, got {unseen}"
+    with pytest.raises(RecipeConfigError, match="cluster 9"):
+        recipe.encode_classes(snapshot, ["cluster 9"])
+
+
+def test_weights_fit_a_network_created_on_another_snapshot(world):
+    snapshot, features = world
+    recipe = built(snapshot, features)
+    opened = GraphClip(recipe.config)
+    opened.create(snapshot, features)
+    opened.module().load_state_dict(recipe.module().state_dict())
+    assert torch.equal(opened.encode_classes(snapshot), recipe.encode_classes(snapshot))
+
+
+def test_published_matrix_does_what_training_did(world, tmp_path):
+    snapshot, features = world
+    for width in (None, 24):
+        recipe = built(snapshot, features, width=width)
+        fit(recipe, run_dir=tmp_path / str(width))
+        feat = torch.as_tensor(features.image_feat)
+        assert torch.allclose(F.normalize(feat @ recipe.image_matrix().T, dim=1), recipe.encode_images(feat), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"layers": 0}, {"layers": 1}, {"layers": 3}, {"start": "none"}, {"normalise": False, "classes": "batch"}]
+)
+def test_variants_train(world, tmp_path, changes):
+    recipe = built(*world, **changes)
+    result = fit(recipe, run_dir=tmp_path)
+    assert result.finished and recipe.encode_classes(world[0]).shape == (6, 16)
+
+
+def test_without_layers_the_context_plays_no_part(world):
+    snapshot, features = world
+    recipe = built(snapshot, features, layers=0)
+    other = copy.deepcopy(snapshot)
+    other.edge_arrays["Cluster", "BODY_MOTIF", "Motif"] = (np.array([0]), np.array([0]))
+    other.edge_shares.clear()
+    assert torch.equal(recipe.encode_classes(other), recipe.encode_classes(snapshot))
+
+
+def test_blocks_give_what_the_whole_graph_gives(world):
+    """The fast path (blocks backwards from the classes, live edge types only) equals dense means over all nodes."""
+    snapshot, _ = world
+    types = [*snapshot.edge_types, *((t, f"rev_{r}", s) for s, r, t in snapshot.edge_types)]
+    seed_all(0)
+    network = HeteroSage(types, "Cluster", width=8, width_out=5, n_layers=2).eval()
+    feats = {label: torch.randn(snapshot.count(label), 8) for label in snapshot.node_types}
+    blocks = open_graph(snapshot).blocks({"Cluster": torch.arange(6)}, 2)
+    fast = network(blocks, {label: feats[label][rows] for label, rows in blocks[0].src_rows.items()})
+    slow = feats
+    for layer, last in zip(network.layers, (False, True), strict=True):
+        slow = dense_layer(snapshot, layer, slow, relu=not last)
+    assert torch.allclose(fast, slow["Cluster"], atol=1e-5)
+
+
+def test_dead_edge_types_get_no_parameters(world):
+    snapshot, _ = world
+    first, last = live_edge_types(snapshot.edge_types, "Cluster", 2)
+    assert last == (MADE_IN,) and set(first) == {MADE_IN}
+
+
+def test_empty_splits_are_refused(world):
+    snapshot, features = world
+    with pytest.raises(EmptySplit, match="valid"):
+        built(snapshot, features, fractions=(0.9, 0.0, 0.0, 0.1))
+    with pytest.raises(RecipeConfigError, match="no Cluster 'Kota'"):
+        built(snapshot, features, hold_out=("Kota",))
+
+
+def dense_layer(snapshot, layer, feats, *, relu):
+    out = {label: layer.own[label](feat) for label, feat in feats.items() if label in layer.own}
+    for source, relation, target in snapshot.edge_types:
+        src, dst = (torch.as_tensor(np.asarray(rows)).long() for rows in snapshot.edges((source, relation, target)))
+        for edge_type, (a, b) in {(source, relation, target): (src, dst), (target, f"rev_{relation}", source): (dst, src)}.items():
+            name = "__".join(edge_type)
+            if name in layer.neighbours and edge_type[2] in out:
+                count = snapshot.count(edge_type[2])
+                adjacency = torch.zeros(count, snapshot.count(edge_type[0])).index_put_((b, a), torch.ones(len(a)), accumulate=True)
+                mean = adjacency / adjacency.sum(1, keepdim=True).clamp_min(1)
+                out[edge_type[2]] = out[edge_type[2]] + layer.neighbours[name](mean @ feats[edge_type[0]])
+    return {label: torch.relu(feat) if relu else feat for label, feat in out.items()}
+
+
+def with_class(snapshot, item, change):
+    """The snapshot with another class for one item."""
+    other = copy.deepcopy(snapshot)
+    items, classes = (rows.copy() for rows in other.edge_arrays[MADE_IN])
+    classes[items == item] = change(classes[items == item])
+    other.edge_arrays[MADE_IN] = (items, classes)
+    return other

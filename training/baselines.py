@@ -1,0 +1,58 @@
+"""How far do simpler methods get on the same features and the same examples?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+__all__ = ["attribute_matching_scores", "class_mean_scores", "linear_probe_scores", "unit"]
+
+STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+"""Inverse regularisation of the linear probe; the best on valid is taken."""
+
+
+def linear_probe_scores(
+    train: tuple[np.ndarray, np.ndarray], valid: tuple[np.ndarray, np.ndarray], feat: np.ndarray, *, n_classes: int
+) -> np.ndarray:
+    """Log-probabilities of a logistic regression on standardised features; classes that were not trained on get -inf.
+
+    Shapes: train and valid are (features (n, d), class rows (n,)); feat (m, d) -> (m, n_classes).
+    """
+    probes = [_probe(strength).fit(*train) for strength in STRENGTHS]
+    best = max(probes, key=lambda probe: probe.score(*valid))
+    scores = np.full((len(feat), n_classes), -np.inf)
+    scores[:, best[-1].classes_] = best.predict_log_proba(feat)
+    return scores
+
+
+def class_mean_scores(feat_train: np.ndarray, targets: np.ndarray, feat: np.ndarray, *, n_classes: int) -> np.ndarray:
+    """Cosines with the mean training feature of each class; classes without one get -inf. Shapes: -> (m, n_classes)."""
+    scores = np.full((len(feat), n_classes), -np.inf)
+    for row in np.unique(targets):
+        scores[:, row] = unit(feat) @ unit(feat_train[targets == row].mean(0))
+    return scores
+
+
+def attribute_matching_scores(
+    phrases: Sequence[np.ndarray], shares: Sequence[np.ndarray], feat: np.ndarray
+) -> np.ndarray:
+    """Cosines with the share-weighted mean of each class's attribute phrases, slot by slot. Shapes: -> (m, classes).
+
+    phrases[slot] (values, d) unit vectors, shares[slot] (classes, values) whose rows add up to 1, or to 0 where unsaid.
+    """
+    said = sum((share.sum(1, keepdims=True) > 0).astype(float) for share in shares)
+    mean = sum(share @ phrase for share, phrase in zip(shares, phrases, strict=True)) / np.maximum(said, 1)
+    return unit(feat) @ unit(mean).T
+
+
+def unit(values: np.ndarray) -> np.ndarray:
+    """Rows of unit length; a zero row stays zero."""
+    return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-12)
+
+
+def _probe(strength: float) -> Pipeline:
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))

