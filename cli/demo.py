@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.panel import Panel
 from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.table import Table
@@ -64,8 +63,10 @@ def _import(graph: Graph, store: Store, per_cluster: int) -> None:
 
     _headline(2, "A craft graph, and sarees woven by the renderer from its facts")
     report = import_saree(graph, store, per_cluster=per_cluster, left_out=LEFT_OUT, reporter=context.reporter())
-    made = ", ".join(f"{count:,} {label}" for label, count in sorted(report.created.items()) if count) or "nothing new"
-    context.console.print(f"imported: {made}")
+    nodes = {what: count for what, count in report.created.items() if count and "->" not in what}
+    relations = sum(count for what, count in report.created.items() if "->" in what)
+    made = ", ".join(f"{count:,} {label}" for label, count in sorted(nodes.items())) or "nothing new"
+    context.console.print(f"imported: {made}" + (f", and {relations:,} relations" if relations else ""))
     context.console.print(f"[dim]Left out of the graph's classes until step 5: {', '.join(LEFT_OUT)}[/]")
 
 
@@ -125,8 +126,8 @@ def _add(graph: Graph, cluster: str) -> None:
     values = {field.name: linked.get(_relation_of(field.note), []) for field in statement.params}
     values |= {"name": cluster, "description": node["description"]}
     if cluster == LEFT_OUT[0]:
-        context.console.print("What a curator types, here with all that the facts say of it:")
-        context.console.print(Panel(Syntax(browser_text(statement, values), "cypher", word_wrap=True), style="dim"))
+        context.console.print("What a curator types in Browser, here with all that the facts say of it:\n")
+        _show_query(browser_text(statement, values, inline=True))
     row = graph.one(statement, **values)
     context.console.print(f"created {cluster} with {row['relations'] if row else 0} relations")
 
@@ -176,13 +177,19 @@ def _ask(graph: Graph, item: str, *, show_query: bool = True) -> str:
     values = {"item": item, "domain": "saree", "task": "cluster", "k": 3}
     text = browser_text(statement, values, inline=True)
     if show_query:
-        query = Syntax(text, "cypher", word_wrap=True)
-        context.console.print(Panel(query, title="paste into Neo4j Browser", style="dim"))
+        context.console.print("Paste this into Neo4j Browser:\n")
+        _show_query(text)
     table = Table("class", "probability", "score", title=item, title_justify="left")
     for row in graph.run(statement, **values):
         table.add_row(row["class"], f"{row['probability']:.4f}", f"{row['score']:.4f}")
     context.console.print(table)
     return text
+
+
+def _show_query(text: str) -> None:
+    """A query as it is: no frame and no wrapped line, so that it can be copied."""
+    context.console.print(Syntax(text, "cypher", background_color="default"), soft_wrap=True)
+    context.console.print()
 
 
 def _farewell(settings: Settings, report: Path | None, seconds: float) -> None:

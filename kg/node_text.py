@@ -22,9 +22,9 @@ _TIDY = (
 
 
 def node_text(template: str, properties: Mapping[str, Any], *, key: str) -> str:
-    """The filled template. A clause (up to a comma, semicolon or full stop) all of whose fields are missing is left out,
-    so "{name}, born {birth} {birth_place}." makes "Amrita Sher-Gil." and never "Amrita Sher-Gil, born." Where nothing is
-    left, the text is the key.
+    """The filled template. A clause (up to a comma, semicolon or full stop) all of whose fields are missing is left
+    out, so "{name}, born {birth} {birth_place}." makes "Amrita Sher-Gil." and never "Amrita Sher-Gil, born." Where
+    nothing is left, the text is the key.
     """
     values = {name: _as_text(value) for name, value in properties.items()}
     kept: list[str] = []

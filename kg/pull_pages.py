@@ -1,8 +1,8 @@
 """What does the graph hold right now, column by column, and did it hold still while we looked?
 
-Reads are READ COMMITTED: another session's commit shows up between two pages. So every part (a label, a relation type, the
-images …) adds up a fingerprint of what it read, the graph is asked for its fingerprints afterwards, and parts that differ are
-read again. When all agree, they were all true at one moment: the one before the question.
+Reads are READ COMMITTED: another session's commit shows up between two pages. So every part (a label, a relation type,
+the images …) adds up a fingerprint of what it read, the graph is asked for its fingerprints afterwards, and parts that
+differ are read again. When all agree, they were all true at one moment: the one before the question.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ __all__ = ["SHARE", "EdgeColumns", "NodeColumns", "Part", "Rows", "fields_of", "
 SHARE = "share"
 """The one property of relations that a snapshot keeps: how often, 0..1, where a domain declares it."""
 
-_PAIRS_A_PAGE = 200_000
 _ROWS_A_PAGE = 20_000
-"""Enough that a page's overhead does not count, few enough that neither side ever holds a big list of numbers or texts."""
+"""Enough that a page's overhead does not count, few enough that neither side ever holds a big list."""
 
 _TRIES = 8
 
 Row = Mapping[str, Any]
 Fingerprint = tuple[int, int]
 _NOTHING: Fingerprint = (0, 0)
+_NO_IDS = np.zeros(0, np.int64)
 
 
 @dataclass
@@ -85,6 +85,7 @@ class Part:
     columns: Callable[[], Any]
     label: str | None = None
     type: str | None = None
+    sources: tuple[str, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
     page_rows: int = _ROWS_A_PAGE
 
@@ -92,8 +93,7 @@ class Part:
 def parts_of(domain: Domain) -> list[Part]:
     """All that a snapshot of `domain` reads: nodes by label, relations by type, images, hierarchy, scenes, captions."""
     nodes = [_node_part(label, fields_of(domain, label)) for label in domain.node_types]
-    weighted = {relation.type for relation in domain.relations if SHARE in relation.properties}
-    edges = [_edge_part(name, weighted=name in weighted) for name in sorted({relation.type for relation in domain.relations})]
+    edges = [_edge_part(domain, name) for name in sorted({relation.type for relation in domain.relations})]
     images = Part("images", load("pull/image_page").fill(item=domain.item), lambda: Rows(columns=("items", "images")))
     overlay = [
         Part("hierarchy", load("pull/hierarchy_page"), EdgeColumns, type="BROADER"),
@@ -122,11 +122,17 @@ def read_parts(graph: Graph, domain: Domain, *, reporter: Reporter) -> dict[str,
     changed = list(parts)
     for attempt in range(_TRIES):
         again = f", what changed meanwhile ({attempt})" if attempt else ""
-        with reporter.stage(f"pulling the graph{again}", sum(expected[part.name][0] for part in changed), "rows") as advance:
+        with reporter.stage(
+            f"pulling the graph{again}", sum(expected[part.name][0] for part in changed), "rows"
+        ) as advance:
             for part in changed:
-                read[part.name], seen[part.name] = _read(graph, part, advance, empty=expected[part.name] == _NOTHING)
+                # Planning a statement costs the server more than reading a small part, so none is asked for what is
+                # empty; should it have filled since, the fingerprints that follow say so.
+                empty = expected[part.name] == _NOTHING
+                known = (part.columns(), _NOTHING) if empty else _read(graph, part, read, advance)
+                read[part.name], seen[part.name] = known
         expected = _fingerprints(graph, domain, parts)
-        changed = [part for part in parts if seen[part.name] != expected[part.name]]
+        changed = [part for part in parts if _differs(graph, part, seen[part.name], expected[part.name])]
         if not changed:
             return read
     raise GraphError(
@@ -135,11 +141,9 @@ def read_parts(graph: Graph, domain: Domain, *, reporter: Reporter) -> dict[str,
     )
 
 
-def _read(graph: Graph, part: Part, advance: Advance, *, empty: bool) -> tuple[Any, Fingerprint]:
+def _read(graph: Graph, part: Part, read: Mapping[str, Any], advance: Advance) -> tuple[Any, Fingerprint]:
     columns, count, check = part.columns(), 0, 0
-    # Planning a statement costs the server more than reading a small part, so none is asked for what was empty; should it
-    # have filled since, the fingerprints that follow say so.
-    for page in () if empty else _pages(graph, part):
+    for page in _pages_by_source(graph, part, read) if part.sources else _pages(graph, part):
         columns.add(page)
         count, check = count + page["count"], check + page["check"]
         advance(page["count"])
@@ -147,6 +151,7 @@ def _read(graph: Graph, part: Part, advance: Advance, *, empty: bool) -> tuple[A
 
 
 def _pages(graph: Graph, part: Part) -> Iterator[Row]:
+    """In id order, each page from the last id of the one before."""
     after = -1
     while True:
         # `stream` hands lists over as they come; `run` would copy every number of them.
@@ -156,6 +161,15 @@ def _pages(graph: Graph, part: Part) -> Iterator[Row]:
         if page["count"] < part.page_rows:
             return
         after = page["last"]
+
+
+def _pages_by_source(graph: Graph, part: Part, read: Mapping[str, Any]) -> Iterator[Row]:
+    """By the ids of the nodes that were read: the server seeks them, where id order would scan all that lies before."""
+    ids = np.unique(np.concatenate([page for label in part.sources for page in (_NO_IDS, *read[f"nodes:{label}"].ids)]))
+    for start in range(0, len(ids), part.page_rows):
+        (page,) = graph.stream(part.page, ids=ids[start : start + part.page_rows].tolist())
+        if page["count"]:
+            yield page
 
 
 def _fingerprints(graph: Graph, domain: Domain, parts: Sequence[Part]) -> dict[str, Fingerprint]:
@@ -169,6 +183,14 @@ def _fingerprints(graph: Graph, domain: Domain, parts: Sequence[Part]) -> dict[s
     return {part.name: found.get(_counted_as(part), _NOTHING) for part in parts}
 
 
+def _differs(graph: Graph, part: Part, seen: Fingerprint, expected: Fingerprint) -> bool:
+    """Whether a part changed. Only where another domain may use the same relation type is it counted by label: slow."""
+    if seen == expected or not part.sources:
+        return seen != expected
+    (row,) = graph.run(load("pull/edge_fingerprint").fill(type=part.type, sources=list(part.sources)))
+    return seen != (row["count"], row["check"])
+
+
 def _counted_as(part: Part) -> tuple[str, str | None]:
     if part.label:
         return "label", part.label
@@ -180,6 +202,11 @@ def _node_part(label: str, fields: Sequence[str]) -> Part:
     return Part(f"nodes:{label}", page, NodeColumns, label=label, params={"fields": list(fields)})
 
 
-def _edge_part(name: str, *, weighted: bool) -> Part:
-    page = load("pull/weighted_edge_page").fill(type=name, weight=SHARE) if weighted else load("pull/edge_page").fill(type=name)
-    return Part(f"edges:{name}", page, EdgeColumns, type=name, page_rows=_PAIRS_A_PAGE)
+def _edge_part(domain: Domain, name: str) -> Part:
+    relations = [relation for relation in domain.relations if relation.type == name]
+    if any(SHARE in relation.properties for relation in relations):
+        page = load("pull/weighted_edge_page").fill(type=name, weight=SHARE)
+    else:
+        page = load("pull/edge_page").fill(type=name)
+    sources = tuple(dict.fromkeys(relation.source for relation in relations))
+    return Part(f"edges:{name}", page, EdgeColumns, type=name, sources=sources)

@@ -1,7 +1,8 @@
 """What did the graph hold when we trained?
 
-A snapshot is a folder named by its content: key and text of every node, every relation as two row arrays, the images, the
-class hierarchies and the scenes. It is memory-mapped, never changes, and its hash says whether two runs saw the same graph.
+A snapshot is a folder named by its content: key and text of every node, every relation as two row arrays, the images,
+the class hierarchies and the scenes. It is memory-mapped, never changes, and its hash says whether two runs saw the
+same graph.
 """
 
 from __future__ import annotations
@@ -46,9 +47,10 @@ _IMAGE_COLUMNS = ("sha256", "uri", "width", "height", "split")
 def pull(graph: Graph, domain: Domain | str, store: Store, *, reporter: Reporter, task: str | None = None) -> Snapshot:
     """Read the domain's graph into `store/snapshots/<hash>/`; the same content is kept once.
 
-    With `task`, also make sure that there is something to learn for it: classes, items with images, relations between them.
-    Raises: SchemaViolation (an empty graph, nodes without a key, a key twice, nothing for the task), GraphError (the graph
-    keeps changing), GraphUnavailable, StoreError.
+    With `task`, also make sure that there is something to learn for it: classes, items with images, relations between
+    them.
+    Raises: SchemaViolation (an empty graph, nodes without a key, a key twice, nothing for the task), GraphError (the
+    graph keeps changing), GraphUnavailable, StoreError.
     """
     domain = load_domain(domain) if isinstance(domain, str) else domain
     content = assemble(domain, read_parts(graph, domain, reporter=reporter))
@@ -69,7 +71,9 @@ def find_snapshot(store: Store, content_hash: str) -> Snapshot:
     found = [path.parent for path in store.snapshots.glob(f"{content_hash[:_HASH_CHARS]}*/{_MANIFEST}")]
     if len(found) != 1:
         many = f"{len(found)} snapshots begin so" if found else "there is none"
-        raise StoreError(f"snapshot {content_hash}: {many} in {store.snapshots}; `korvai pull` makes one of the graph as it is")
+        raise StoreError(
+            f"snapshot {content_hash}: {many} in {store.snapshots}; `korvai pull` makes one of the graph as it is"
+        )
     return Snapshot.open(found[0])
 
 
@@ -108,7 +112,9 @@ class Snapshot:
             manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
             damaged = [name for name, size in manifest["files"].items() if (path / name).stat().st_size != size]
         except (OSError, ValueError, KeyError) as error:
-            raise StoreError(f"snapshot {path}: it is not whole ({error}); delete the folder and run `korvai pull`") from error
+            raise StoreError(
+                f"snapshot {path}: it is not whole ({error}); delete the folder and run `korvai pull`"
+            ) from error
         if damaged or manifest.get("format") != _FORMAT:
             what = damaged[0] if damaged else f"format {manifest.get('format')}"
             raise StoreError(f"snapshot {path}: {what} is not as written; delete the folder and run `korvai pull`")
@@ -169,7 +175,8 @@ class Snapshot:
         return pairs[0], pairs[1]
 
     def shares(self, edge_type: EdgeType) -> np.ndarray | None:
-        """How often each edge holds, where the relation declares a `share`; None elsewhere. Shapes: (edges,) float32, 0..1.
+        """How often each edge holds, where the relation declares a `share`; None elsewhere. Shapes: (edges,) float32,
+        0..1.
 
         Raises: SchemaViolation for an unknown edge type.
         """
@@ -227,7 +234,9 @@ class Snapshot:
             masks[tuple(edge_type)] = mask = np.asarray(mask, bool)
             count = len(self.edges(edge_type)[0])
             if mask.shape != (count,):
-                raise SchemaViolation(f"drop {edge_type}: a mask of shape {mask.shape} for {count} edges; give one bool an edge")
+                raise SchemaViolation(
+                    f"drop {edge_type}: a mask of shape {mask.shape} for {count} edges; give one bool an edge"
+                )
         return masks
 
     def _table(self, label: str) -> pa.Table:
@@ -277,7 +286,9 @@ def _write(content: Content, folder: Path, *, server: str) -> None:
         _remove_leftovers(folder.parent)
         try:
             _write_files(content, partial)
-            (partial / _MANIFEST).write_text(json.dumps(_manifest(content, partial, server), indent=1), encoding="utf-8")
+            (partial / _MANIFEST).write_text(
+                json.dumps(_manifest(content, partial, server), indent=1), encoding="utf-8"
+            )
             _put_in_place(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -42,7 +42,10 @@ class NodeTable:
 
 @dataclass(frozen=True)
 class Content:
-    """A snapshot in memory. Shapes: edges (2, E) int32 rows, shares (E,), item_image (2, n) int32; images sha256, uri, width, height, split."""
+    """A snapshot in memory; an image is (sha256, uri, width, height, split).
+
+    Shapes: edges (2, E) int32 rows, shares (E,) float32, item_image (2, n) int32.
+    """
 
     domain: Domain
     nodes: dict[str, NodeTable]
@@ -56,7 +59,9 @@ class Content:
     def hash(self) -> str:
         """sha256 over schema, keys, texts, relations, image hashes with their splits, hierarchy, scenes, captions."""
         digest = hashlib.sha256(_FORMAT)
-        schema = self.domain.model_dump(mode="json", include={"domain", "item", "node_types", "relations", "tasks", "hierarchies"})
+        schema = self.domain.model_dump(
+            mode="json", include={"domain", "item", "node_types", "relations", "tasks", "hierarchies"}
+        )
         _add_json(digest, schema)
         for label in sorted(self.nodes):
             _add_json(digest, label)
@@ -159,7 +164,9 @@ def _completed(shares: np.ndarray, heads: np.ndarray) -> np.ndarray:
 
 def _images(pairs: Iterable[tuple[int, list]], item_rows: _RowsOf) -> tuple[list[tuple], np.ndarray]:
     pairs = [(item, image) for item, image in pairs if image[0]]
-    by_hash = {image[0]: (image[0], image[1] or "", image[2] or 0, image[3] or 0, image[4] or None) for _, image in pairs}
+    by_hash = {
+        image[0]: (image[0], image[1] or "", image[2] or 0, image[3] or 0, image[4] or None) for _, image in pairs
+    }
     images = [by_hash[sha256] for sha256 in sorted(by_hash)]
     row_of = {image[0]: row for row, image in enumerate(images)}
     items = item_rows(np.array([item for item, _ in pairs], np.int64))
@@ -180,7 +187,11 @@ def _tables(
         for node, (key, name) in zip(_joined(read["nodes:Concept"].ids), read["nodes:Concept"].values, strict=True)
         if key and str(key).startswith(f"{domain.domain}/")
     }
-    scenes = [(*scene, tuple(sorted(filter(None, attributes)))) for scene, attributes in read["scene"].rows if scene[0] in shown]
+    scenes = [
+        (*scene, tuple(sorted(filter(None, attributes))))
+        for scene, attributes in read["scene"].rows
+        if scene[0] in shown
+    ]
     objects = {scene[1] for scene in scenes}
     return {
         "concepts": _ordered(concepts.values()),
@@ -198,7 +209,9 @@ def _hierarchy(
     concepts: Mapping[int, tuple[str, str]],
 ) -> list[tuple]:
     def named(ids: np.ndarray) -> list[tuple[str, str] | None]:
-        found: list[tuple[str, str] | None] = [("Concept", concepts[i][0]) if i in concepts else None for i in ids.tolist()]
+        found: list[tuple[str, str] | None] = [
+            ("Concept", concepts[i][0]) if i in concepts else None for i in ids.tolist()
+        ]
         for label, rows in rows_of.items():
             for place, row in enumerate(rows(ids).tolist()):
                 if row >= 0:

@@ -1,8 +1,8 @@
 """Who is train, valid, gate and test?
 
-By a hash of (split name, seed, unit), so that nobody's place depends on who else is there or in which order they come. The
-unit is an image's sha256, else the item's key, or whatever must stay together (the artist, in an artist-disjoint split).
-A split that came with the data wins. Runs freeze the result as lists.
+By a hash of (split name, seed, unit), so that nobody's place depends on who else is there or in which order they come.
+The unit is an image's sha256, else the item's key, or whatever must stay together (the artist, in an artist-disjoint
+split). A split that came with the data wins. Runs freeze the result as lists.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ def assign(
 ) -> np.ndarray:
     """A split code for every row; rows of one unit share one.
 
-    With `supplied`, rows that the data came with as valid, gate or test stay what they are; what it does not have of valid
-    and gate is cut from its train rows (a tenth and a twentieth of them by default). Rows without a supplied split, new ones
-    say, are placed by hash alone. With `classes`, every class is divided by itself. Few units, supplied train rows and
-    classes get exact counts; otherwise a unit's hash alone decides, so that a new item never moves another.
+    With `supplied`, rows that the data came with as valid, gate or test stay what they are; what it does not have of
+    valid and gate is cut from its train rows (a tenth and a twentieth of them by default). Rows without a supplied
+    split, new ones say, are placed by hash alone. With `classes`, every class is divided by itself. Few units, supplied
+    train rows and classes get exact counts; otherwise a unit's hash alone decides, so that a new item never moves
+    another.
     Shapes: units (rows,) -> (rows,) int8 with TRAIN, VALID, GATE or TEST.
     Raises: RecipeConfigError for fractions that are not four shares of one, or a split name nobody knows.
     """
@@ -80,7 +81,8 @@ def _checked(fractions: Sequence[float]) -> tuple[float, ...]:
     shares = tuple(float(share) for share in fractions)
     if len(shares) != len(SPLITS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         raise RecipeConfigError(
-            f"split fractions {list(shares)}: give four shares (train, valid, gate, test) that add up to 1, such as {list(DEFAULT)}"
+            f"split fractions {list(shares)}: give four shares (train, valid, gate, test) that add up to 1, "
+            f"such as {list(DEFAULT)}"
         )
     return shares
 
@@ -128,7 +130,11 @@ def _divide(
         bounds = np.cumsum(shares)[:-1]
         return {unit: int(np.searchsorted(bounds, places[unit], side="right")) for unit in units}
     ordered = sorted(units, key=lambda unit: (strata.get(unit, ""), places[unit], unit))
-    codes = _interleaved(len(ordered), shares) if strata else np.repeat(np.arange(len(SPLITS)), _quotas(len(ordered), shares))
+    codes = (
+        _interleaved(len(ordered), shares)
+        if strata
+        else np.repeat(np.arange(len(SPLITS)), _quotas(len(ordered), shares))
+    )
     return dict(zip(ordered, codes.tolist(), strict=True))
 
 

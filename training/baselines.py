@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-__all__ = ["attribute_matching_scores", "class_mean_scores", "linear_probe_scores", "unit"]
+__all__ = ["class_mean_scores", "linear_probe_scores", "unit"]
 
 STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 """Inverse regularisation of the linear probe; the best on valid is taken."""
 
 
 def linear_probe_scores(
-    train: tuple[np.ndarray, np.ndarray], valid: tuple[np.ndarray, np.ndarray], feat: np.ndarray, *, n_classes: int
-) -> np.ndarray:
-    """Log-probabilities of a logistic regression on standardised features; classes that were not trained on get -inf.
+    train: tuple[np.ndarray, np.ndarray], valid: tuple[np.ndarray, np.ndarray], *, n_classes: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A logistic regression on standardised features, as a function from features to log-probabilities.
 
-    Shapes: train and valid are (features (n, d), class rows (n,)); feat (m, d) -> (m, n_classes).
+    Classes that were not trained on get -inf.
+    Shapes: train and valid are (features (n, d), class rows (n,)); the function takes (m, d) and returns (m, n_classes).
     """
     probes = [_probe(strength).fit(*train) for strength in STRENGTHS]
     best = max(probes, key=lambda probe: probe.score(*valid))
-    scores = np.full((len(feat), n_classes), -np.inf)
-    scores[:, best[-1].classes_] = best.predict_log_proba(feat)
+
+    def scores(feat: np.ndarray) -> np.ndarray:
+        found = np.full((len(feat), n_classes), -np.inf)
+        found[:, best[-1].classes_] = best.predict_log_proba(feat)
+        return found
+
     return scores
 
 
@@ -35,18 +40,6 @@ def class_mean_scores(feat_train: np.ndarray, targets: np.ndarray, feat: np.ndar
     for row in np.unique(targets):
         scores[:, row] = unit(feat) @ unit(feat_train[targets == row].mean(0))
     return scores
-
-
-def attribute_matching_scores(
-    phrases: Sequence[np.ndarray], shares: Sequence[np.ndarray], feat: np.ndarray
-) -> np.ndarray:
-    """Cosines with the share-weighted mean of each class's attribute phrases, slot by slot. Shapes: -> (m, classes).
-
-    phrases[slot] (values, d) unit vectors, shares[slot] (classes, values) whose rows add up to 1, or to 0 where unsaid.
-    """
-    said = sum((share.sum(1, keepdims=True) > 0).astype(float) for share in shares)
-    mean = sum(share @ phrase for share, phrase in zip(shares, phrases, strict=True)) / np.maximum(said, 1)
-    return unit(feat) @ unit(mean).T
 
 
 def unit(values: np.ndarray) -> np.ndarray:

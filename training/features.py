@@ -39,6 +39,9 @@ class Features(Protocol):
     def phrases(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors of any texts by the image encoder's text tower. Shapes: (texts, width)."""
 
+    def record(self) -> dict[str, dict[str, Any]]:
+        """Spec, fingerprint and width of every encoder used so far."""
+
 
 class StoredFeatures:
     """Features through the store's cache."""

@@ -64,7 +64,7 @@ def label_images(
     item_label, _, class_label = edge_type = snapshot.domain.task_edge_type(name)
     class_keys = [str(key) for key in snapshot.keys(class_label)]
     class_of_item = _class_of_item(snapshot, edge_type)
-    item_row, image_row = (np.asarray(rows) for rows in snapshot.item_images)
+    item_row, image_row = (np.array(rows, np.int64) for rows in snapshot.item_images)
     known = class_of_item[item_row] >= 0
     if readable is not None:
         known &= readable[image_row]
@@ -103,7 +103,7 @@ def _leaks(
     source, _, target = edge_type
     if examples.item_label not in (source, target):
         return None
-    ends = [np.asarray(rows) for rows in snapshot.edges(edge_type)]
+    ends = [np.array(rows, np.int64) for rows in snapshot.edges(edge_type)]
     items = [rows for label, rows in zip((source, target), ends, strict=True) if label == examples.item_label]
     if examples.class_label in (source, target):
         return ~kept[items[0]]
@@ -112,12 +112,12 @@ def _leaks(
 
 def _items_of_classes(snapshot: Any, examples: LabelledImages) -> np.ndarray:
     """Items of held-out classes, those without an image too."""
-    item, classes = (np.asarray(rows) for rows in snapshot.edges(snapshot.domain.task_edge_type(examples.task)))
+    item, classes = (np.array(rows, np.int64) for rows in snapshot.edges(snapshot.domain.task_edge_type(examples.task)))
     return item[np.isin(classes, examples.held_out)]
 
 
 def _class_of_item(snapshot: Any, edge_type: EdgeType) -> np.ndarray:
-    item, classes = (np.asarray(rows) for rows in snapshot.edges(edge_type))
+    item, classes = (np.array(rows, np.int64) for rows in snapshot.edges(edge_type))
     first = np.full(snapshot.count(edge_type[0]), -1, dtype=np.int64)
     first[item[::-1]] = classes[::-1]
     return first

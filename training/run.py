@@ -68,7 +68,10 @@ def choose_config(
 
 def encode(snapshot: Snapshot, settings: Settings, config: RecipeConfig, reporter: Reporter) -> dict[str, int]:
     """Bring every vector that a run of `config` needs into the cache; says how many images and texts there are."""
-    features = _features(settings, reporter)
+    return _encode(snapshot, _features(settings, reporter), config, reporter)
+
+
+def _encode(snapshot: Snapshot, features: StoredFeatures, config: RecipeConfig, reporter: Reporter) -> dict[str, int]:
     names = _fitting(config, features, reporter).text_features
     _, readable = features.images(snapshot)
     texts = [features.texts(snapshot, name) for name in names]
@@ -76,7 +79,13 @@ def encode(snapshot: Snapshot, settings: Settings, config: RecipeConfig, reporte
 
 
 def train(
-    snapshot: Snapshot, recipe_name: str, config: RecipeConfig, settings: Settings, reporter: Reporter | None = None
+    snapshot: Snapshot,
+    recipe_name: str,
+    config: RecipeConfig,
+    settings: Settings,
+    reporter: Reporter | None = None,
+    *,
+    features: StoredFeatures | None = None,
 ) -> RunResult:
     """Train a recipe on a snapshot, measure it and write its report; goes on where an earlier call was stopped.
 
@@ -85,7 +94,7 @@ def train(
     reporter = reporter or SilentReporter()
     store = Store(settings.store_dir)
     store.check_writable()
-    features = _features(settings, reporter)
+    features = features or _features(settings, reporter)
     config = _fitting(config, features, reporter)
     recipe = _built(recipe_name, config, snapshot, features)
     folder = _folder_of(store, recipe_name, config, snapshot, features, recipe)
@@ -93,16 +102,22 @@ def train(
         _load_best(recipe, folder, metrics)
         reporter.note(f"run {folder.name}: finished before, nothing to train")
         return RunResult(folder, recipe, metrics, resumed=True)
-    started_s = time.monotonic()
+    return _train(recipe, folder, features, store, reporter)
+
+
+def _train(recipe: Any, folder: RunFolder, features: StoredFeatures, store: Store, reporter: Reporter) -> RunResult:
+    started_s, config = time.monotonic(), recipe.config
     with _threads(getattr(config, "threads", None)):
         fitted = fit(recipe, config, run_dir=folder.path, reporter=reporter)
     metrics = _measure(recipe, fitted, seconds=time.monotonic() - started_s)
     _write_model(folder, recipe, features)
     folder.write_metrics(metrics)
-    write_report(folder, recipe, metrics, store=store, title=f"{snapshot.domain.title or snapshot.domain.domain}")
-    folder.write_metrics({**metrics, "finished": True})
+    domain = recipe.snapshot.domain
+    write_report(folder, recipe, metrics, store=store, title=domain.title or domain.domain)
+    metrics = {**metrics, "finished": True}
+    folder.write_metrics(metrics)
     reporter.note(_summary(folder, metrics))
-    return RunResult(folder, recipe, {**metrics, "finished": True}, resumed=False)
+    return RunResult(folder, recipe, metrics, resumed=False)
 
 
 def open_run(settings: Settings, name: str | Path, reporter: Reporter | None = None) -> RunResult:
@@ -209,8 +224,9 @@ def retrain(
     config = config or choose_config(recipe_name, domain)
     config = config.model_copy(update={"task": task})
     snapshot = pull(graph, domain, store, reporter=reporter, task=task)
-    encode(snapshot, settings, config, reporter)
-    run = train(snapshot, recipe_name, config, settings, reporter)
+    features = _features(settings, reporter)
+    _encode(snapshot, features, config, reporter)
+    run = train(snapshot, recipe_name, config, settings, reporter, features=features)
     return run, publish_run(graph, settings, run, reporter=reporter)
 
 

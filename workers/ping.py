@@ -17,13 +17,13 @@ __all__ = ["main", "worker_answers"]
 _PATIENCE_S = 5.0
 
 
-def worker_answers(settings: Settings, *, name: str = "korvai") -> bool:
+def worker_answers(settings: Settings, *, name: str = "korvai", patience_s: float = _PATIENCE_S) -> bool:
     """Whether the worker `name@<this host>` answers.
 
     Raises: ServiceError when there is no Redis.
     """
     worker = f"{name}@{socket.gethostname()}"
-    answers = new_celery(redis_url(settings)).control.ping(destination=[worker], timeout=_PATIENCE_S)
+    answers = new_celery(redis_url(settings)).control.ping(destination=[worker], timeout=patience_s)
     return any(worker in answer for answer in answers)
 
 

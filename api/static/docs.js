@@ -37,7 +37,7 @@ const draw = (api) => {
       const box = make("section", undefined, "route");
       const title = make("h2");
       title.append(make("span", verb.toUpperCase(), "verb"), path);
-      box.append(title, make("div", operation.description || operation.summary));
+      box.append(title, make("div", (operation.description || operation.summary).replaceAll("`", "")));
       const table = make("table");
       for (const row of fields(api, operation)) {
         const line = make("tr");

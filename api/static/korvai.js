@@ -114,6 +114,8 @@ const start = async () => {
   else if (graphs.length === 0) say("Nothing is published yet: run korvai demo, or korvai retrain --graph NAME.", true);
 };
 
+$("preview").addEventListener("error", () => { $("preview").hidden = true; $("hint").hidden = false; });
+
 const drop = $("drop");
 for (const kind of ["dragover", "dragenter"]) {
   drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });

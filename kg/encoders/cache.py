@@ -1,9 +1,9 @@
 """Which texts and images has an encoder seen already, and what did it say?
 
-One folder an encoder (its fingerprint covers name, weights and preprocessing), in it append-only shards that never change
-once they have their name. So any number of processes, on any number of machines that mount the store, may read and add at
-once; a killed one loses what it had not flushed, two seconds' work at most. SQLite was not taken: its write-ahead log does
-not work on network mounts, which a shared store is.
+One folder an encoder (its fingerprint covers name, weights and preprocessing), in it append-only shards that never
+change once they have their name. So any number of processes, on any number of machines that mount the store, may read
+and add at once; a killed one loses what it had not flushed, two seconds' work at most. SQLite was not taken: its
+write-ahead log does not work on network mounts, which a shared store is.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class FeatureCache:
     def __enter__(self) -> FeatureCache:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def missing(self, hashes: Sequence[str]) -> list[str]:
@@ -85,10 +87,10 @@ class FeatureCache:
         vectors = np.asarray(vectors)
         if vectors.shape != (len(hashes), *self.shape):
             raise DimensionMismatch(
-                f"feature cache {self.folder.name}: {len(hashes)} hashes with vectors of shape {vectors.shape}, entries have "
-                f"{self.shape}; open the cache of the encoder that made them"
+                f"feature cache {self.folder.name}: {len(hashes)} hashes with vectors of shape {vectors.shape}, "
+                f"entries have {self.shape}; open the cache of the encoder that made them"
             )
-        self._waiting |= {key: vector for key, vector in zip(hashes, vectors, strict=True)}
+        self._waiting |= dict(zip(hashes, vectors, strict=True))
         if len(self._waiting) >= _FLUSH_ROWS or time.monotonic() - self._flushed_at > _FLUSH_EVERY_S:
             self.flush()
 
@@ -125,7 +127,7 @@ class FeatureCache:
         return None if place is None else self._shards[place[0]]["vector"][place[1]]
 
     def _look(self) -> None:
-        """Open the shards that came since the last look. One that vanishes meanwhile was merged into another: look again."""
+        """Open the shards that came since the last look; one that vanishes was merged into another: look again."""
         for _ in range(10):
             try:
                 for path in sorted(self.folder.glob("*.npy")):
@@ -160,7 +162,7 @@ class FeatureCache:
         return path
 
     def _merge(self) -> None:
-        """One shard instead of many, then the many go. Killed between the two, some vectors are there twice: no harm."""
+        """One shard instead of many, then the many go. Killed between the two, some vectors are there twice."""
         small = [name for name, records in self._shards.items() if len(records) < _FLUSH_ROWS]
         rows = [self._shards[name] for name in small]
         merged = self._write(np.concatenate(rows))

@@ -1,7 +1,7 @@
 """How is an open_clip model opened, from a name with a tag or a file, or from a folder, and how is it kept?
 
-A folder holds open_clip's own `open_clip_config.json` and `open_clip_model.safetensors`, with the tokenizer's files where the
-model has its own; open_clip opens it as `local-dir:` too.
+A folder holds open_clip's own `open_clip_config.json` and `open_clip_model.safetensors`, with the tokenizer's files
+where the model has its own; open_clip opens it as `local-dir:` too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ _FOREIGN_TOWERS = ("hf_model_name",)
 class ClipModel:
     """An open_clip model in eval mode: its image tower, its text tower, and what both take in."""
 
-    def __init__(self, name: str, model: nn.Module, *, config: dict[str, Any], preprocess: dict[str, Any], folder: Path | None):
+    def __init__(
+        self, name: str, model: nn.Module, *, config: dict[str, Any], preprocess: dict[str, Any], folder: Path | None
+    ):
         self.name = name
         self.model = model.eval()
         self.config = config
@@ -75,7 +77,7 @@ class ClipModel:
         return self.model.encode_image(batch)
 
     def patches(self, batch: Tensor) -> Tensor:
-        """The last block's tokens after the final norm, before the projection. Shapes: (n, 3, px, px) -> (n, tokens, width)."""
+        """The last block's tokens after the final norm, unprojected. Shapes: (n, 3, px, px) -> (n, tokens, width)."""
         output = self.module.forward_intermediates(
             batch, indices=1, normalize_intermediates=True, intermediates_only=True, output_fmt="NLC"
         )
@@ -118,8 +120,8 @@ class ClipModel:
         """
         if foreign := [key for key in _FOREIGN_TOWERS if key in self.config["text_cfg"]]:
             raise EncoderError(
-                f"encoder {self.name}: its text tower comes from another library ({foreign[0]}) and cannot be kept in a folder; "
-                "use an open_clip model with its own text tower"
+                f"encoder {self.name}: its text tower comes from another library ({foreign[0]}) and cannot be kept in "
+                "a folder; use an open_clip model with its own text tower"
             )
         folder.mkdir(parents=True, exist_ok=True)
         config = {"model_cfg": self.config, "preprocess_cfg": self.preprocess_config}
@@ -178,14 +180,18 @@ def open_clip_folder(folder: Path, *, name: str | None = None) -> ClipModel:
         content = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         config, preprocess = content["model_cfg"], content.get("preprocess_cfg", {})
     except (OSError, ValueError, KeyError) as error:
-        raise EncoderError(f"encoder {name}: cannot read {folder / CONFIG_FILE} ({error}); restore the folder") from error
+        raise EncoderError(
+            f"encoder {name}: cannot read {folder / CONFIG_FILE} ({error}); restore the folder"
+        ) from error
     checkpoint = _find_checkpoint_in_dir(folder)
     if checkpoint is None:
         raise EncoderError(f"encoder {name}: {folder} holds no weights file ({_WEIGHTS_FILE}); restore the folder")
     return _built(name, config, preprocess, Path(checkpoint), folder=folder)
 
 
-def _built(name: str, config: dict[str, Any], preprocess: dict[str, Any], path: Path, *, folder: Path | None) -> ClipModel:
+def _built(
+    name: str, config: dict[str, Any], preprocess: dict[str, Any], path: Path, *, folder: Path | None
+) -> ClipModel:
     from open_clip.factory import load_checkpoint
 
     model = _empty_model(name, config)
@@ -212,12 +218,16 @@ def _empty_model(name: str, config: Mapping[str, Any]) -> nn.Module:
     if "hf_model_name" in text:
         text["hf_model_pretrained"] = False
     if "multimodal_cfg" in options:
-        raise EncoderError(f"encoder {name}: a captioning model; take one with an image and a text tower, such as ViT-B-16")
+        raise EncoderError(
+            f"encoder {name}: a captioning model; take one with an image and a text tower, such as ViT-B-16"
+        )
     custom = options.pop("custom_text", False) or "hf_model_name" in text
     try:
         return (CustomTextCLIP if custom else CLIP)(**options)
     except Exception as error:
-        raise EncoderError(f"encoder {name}: cannot be built ({' '.join(str(error).split())[:160]}); check its config") from error
+        raise EncoderError(
+            f"encoder {name}: cannot be built ({' '.join(str(error).split())[:160]}); check its config"
+        ) from error
 
 
 def _preprocess_of(name: str, tags: Sequence[str]) -> dict[str, Any]:
@@ -225,7 +235,9 @@ def _preprocess_of(name: str, tags: Sequence[str]) -> dict[str, Any]:
     import open_clip
 
     keys = ("mean", "std", "interpolation", "resize_mode")
-    said = [{key: tag[key] for key in keys if tag.get(key)} for tag in (open_clip.get_pretrained_cfg(name, t) for t in tags)]
+    said = [
+        {key: tag[key] for key in keys if tag.get(key)} for tag in (open_clip.get_pretrained_cfg(name, t) for t in tags)
+    ]
     return said[0] if said and all(other == said[0] for other in said) else {}
 
 

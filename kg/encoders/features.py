@@ -70,7 +70,8 @@ def vectors_of_texts(texts: Sequence[str], encoder: TextEncoder, cache: FeatureC
 def encode_images(
     snapshot: Snapshot, encoder: ImageEncoder, cache: FeatureCache, store: Store, reporter: Reporter
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors of all images, and which of them could be read; the others are named to the reporter, their rows zero.
+    """Unit vectors of all images, and which of them could be read; the others are named to the reporter, their rows
+    zero.
 
     Decoding and resizing run ahead in threads while the encoder works. Killed and started again, it goes on.
     Shapes: (images, dim) float32, (images,) bool, in the snapshot's order.
@@ -94,7 +95,9 @@ def _encode_missing(missing, uris, encoder, cache, store, advance) -> list[str]:
     unreadable: list[str] = []
     started, done = time.monotonic(), 0
     for keys, tensors in _decoded_ahead(missing, uris, encoder, store, size):
-        read = [(key, tensor) for key, tensor in zip(keys, tensors, strict=True) if not isinstance(tensor, UnreadableMedia)]
+        read = [
+            (key, tensor) for key, tensor in zip(keys, tensors, strict=True) if not isinstance(tensor, UnreadableMedia)
+        ]
         unreadable += [str(problem) for problem in tensors if isinstance(problem, UnreadableMedia)]
         if read:
             cache.put([key for key, _ in read], encoder.encode(torch.stack([tensor for _, tensor in read])))

@@ -18,8 +18,8 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 @contextmanager
 def fetching(encoder: str, *, instead: str) -> Iterator[None]:
-    """Fetch a model's files inside the block. What was fetched before is used without a network; without both, the hub's
-    own five retries (a minute of silence) are spared.
+    """Fetch a model's files inside the block. What was fetched before is used without a network; without both, the
+    hub's own five retries (a minute of silence) are spared.
 
     Raises: EncoderError that ends in `instead`, the way out.
     """
@@ -33,7 +33,9 @@ def fetching(encoder: str, *, instead: str) -> Iterator[None]:
     except EncoderError:
         raise
     except Exception as error:  # hub, url and file readers have no common root
-        reason = " ".join(str(error).split())[:160] if reachable else "the model hub cannot be reached, and no copy is here"
+        reason = (
+            " ".join(str(error).split())[:160] if reachable else "the model hub cannot be reached, and no copy is here"
+        )
         raise EncoderError(f"encoder {encoder}: its weights cannot be fetched ({reason}); {instead}") from error
     finally:
         constants.HF_HUB_OFFLINE = was_offline

@@ -1,9 +1,9 @@
 """Which image encoder is meant, and how do pictures become unit vectors?
 
-    korvai-small                     the small model that ships
-    open_clip:NAME:TAG_OR_FILE       any open_clip architecture with a pretrained tag or a local weights file
-    timm:NAME:FILE                   any timm architecture with a local weights file (timm:NAME fetches timm's own)
-    a folder                         what `save` wrote, or any folder in open_clip's `local-dir:` form
+korvai-small                     the small model that ships
+open_clip:NAME:TAG_OR_FILE       any open_clip architecture with a pretrained tag or a local weights file
+timm:NAME:FILE                   any timm architecture with a local weights file (timm:NAME fetches timm's own)
+a folder                         what `save` wrote, or any folder in open_clip's `local-dir:` form
 """
 
 from __future__ import annotations
@@ -152,7 +152,10 @@ class ImageEncoder:
             return torch.nn.functional.normalize(features, dim=-1).cpu().numpy()
 
     def patches(self, batch: Tensor) -> np.ndarray:
-        """Tokens of the last layer, class token left out, not normalised. Shapes: (n, 3, px, px) -> (n, tokens, width) float32."""
+        """The last layer's tokens without the class token, not normalised.
+
+        Shapes: (n, 3, px, px) -> (n, tokens, width) float32.
+        """
         import torch
 
         with torch.inference_mode():
@@ -211,7 +214,11 @@ def _unknown(spec: str) -> str:
     import open_clip
     import timm
 
-    known = [_SMALL, *(f"open_clip:{name}" for name in open_clip.list_models()), *(f"timm:{name}" for name in timm.list_models())]
+    known = [
+        _SMALL,
+        *(f"open_clip:{name}" for name in open_clip.list_models()),
+        *(f"timm:{name}" for name in timm.list_models()),
+    ]
     wanted = spec.partition(":")[2] or spec
     named = {name.partition(":")[2] or name: name for name in known}
     close = [named[found] for found in difflib.get_close_matches(wanted, named, n=3, cutoff=0.5)]

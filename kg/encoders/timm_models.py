@@ -28,7 +28,7 @@ _WEIGHTS_FILE = "model.safetensors"
 _SLIM_CLASSES = 1001
 _SLIM_OPTIONS = {"pad_type": "same"}
 _SLIM_INPUT = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
-"""ImageNet weights with a background class in front come from TensorFlow: its padding, and input (x - 127.5) / 127.5."""
+"""ImageNet weights with a background class come from TensorFlow: its padding, and input (x - 127.5) / 127.5."""
 
 
 class TimmModel:
@@ -64,7 +64,9 @@ class TimmModel:
         """PIL image to tensor."""
         from timm.data import create_transform
 
-        options = {key: tuple(value) if isinstance(value, list) else value for key, value in self.config["input"].items()}
+        options = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in self.config["input"].items()
+        }
         return create_transform(**options, is_training=False)
 
     def features(self, batch: Tensor) -> Tensor:
@@ -94,7 +96,8 @@ class TimmModel:
 
 
 def open_timm_name(name: str, source: str) -> TimmModel:
-    """Open the timm model `name` with a local weights file, or with its own weights from the hub where `source` is empty.
+    """Open the timm model `name` with a local weights file, or with its own weights from the hub where `source` is
+    empty.
 
     Raises: EncoderError for an unknown name, a hub that cannot be reached, weights that do not match.
     """
@@ -142,7 +145,7 @@ def _check_known(name: str) -> None:
 
 
 def _options_for(name: str, state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """How to build the model for these weights: as many classes as their classifier has, and the rules of its family."""
+    """How to build the model for these weights: with their classifier's classes, by the rules of their family."""
     import timm
 
     classifier = (timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()).classifier

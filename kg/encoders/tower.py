@@ -76,7 +76,7 @@ class ImageTower:
         return self.project(self.encoder.encode_images(images))
 
     def project(self, features: np.ndarray) -> np.ndarray:
-        """Cached unit features of the encoder to unit vectors of the tower. Shapes: (n, encoder.dim) -> (n, dim) float32."""
+        """The encoder's (cached) unit features to the tower's unit vectors. Shapes: (n, encoder.dim) -> (n, dim)."""
         return _projected(features, self.projection)
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -85,7 +85,9 @@ class ImageTower:
         Raises: EncoderError where this tower has no text side (see `has_text`).
         """
         if not self.has_text:
-            raise EncoderError(f"tower {self.encoder.name}: it has no text side; publish a recipe that has one to search by text")
+            raise EncoderError(
+                f"tower {self.encoder.name}: it has no text side; publish a recipe that has one to search by text"
+            )
         return _projected(text_tower_of(self.encoder).encode(texts), self.text_projection)
 
     def save(self, folder: Path) -> None:
@@ -158,8 +160,8 @@ def _matrix(projection: np.ndarray | None, encoder: ImageEncoder) -> np.ndarray 
     matrix = np.ascontiguousarray(projection, np.float32)
     if matrix.ndim != 2 or matrix.shape[1] != encoder.dim:
         raise DimensionMismatch(
-            f"tower {encoder.name}: the projection has shape {matrix.shape}, the encoder's vectors have {encoder.dim} numbers; "
-            f"give a matrix of (dim, {encoder.dim})"
+            f"tower {encoder.name}: the projection has shape {matrix.shape}, the encoder's vectors have {encoder.dim} "
+            f"numbers; give a matrix of (dim, {encoder.dim})"
         )
     return matrix
 

@@ -60,16 +60,19 @@ def fitting(encoder: str, path: Path) -> Iterator[None]:
     except EncoderError:
         raise
     except Exception as error:  # a damaged file makes its reader raise nearly anything
-        if problems := _mismatch(str(error)):
+        problems = str(error) if isinstance(error, AssertionError) else _mismatch(str(error))
+        if problems:
             raise EncoderError(
                 f"encoder {encoder}: the weights in {path} do not match ({problems}); give the file of this very model"
             ) from error
         reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise EncoderError(f"encoder {encoder}: cannot read weights from {path} ({reason}); is the file whole?") from error
+        raise EncoderError(
+            f"encoder {encoder}: cannot read weights from {path} ({reason}); is the file whole?"
+        ) from error
 
 
 def weights_hash(state: Mapping[str, Tensor]) -> str:
-    """Hash of names, shapes and values in single precision: the same for a model and for its lossless half-precision copy."""
+    """Hash of names, shapes and values, in single precision: a lossless half-precision copy has the same."""
     digest = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].detach().cpu()
@@ -80,7 +83,8 @@ def weights_hash(state: Mapping[str, Tensor]) -> str:
 
 
 def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
-    """Write a safetensors file; in half precision where that loses nothing, as with weights that came in half precision.
+    """Write a safetensors file; in half precision where that loses nothing, as with weights that came in half
+    precision.
 
     Raises: StoreError.
     """

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
+from multiprocessing import current_process
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,6 +127,8 @@ def _import_facts(importer: Importer, left_out: Sequence[str]) -> None:
     nodes: dict[str, list[NodeRow]] = {}
     for label, properties in craft.nodes():
         key = properties[importer.domain.node_type(label).key]
+        if label == "Cluster" and key in left_out:
+            continue
         # What ships never overwrites what a curator has written.
         nodes.setdefault(label, []).append(NodeRow(key, {}, where, defaults=properties))
     relations: dict[tuple[str, str, str], list[RelationRow]] = {}
@@ -163,7 +166,8 @@ def _wanted(importer: Importer, clusters: list[str], *, per_cluster: int, rng_ra
 
 
 def _import_renderings(importer: Importer, wanted: list[Wanted], *, left_out: Sequence[str], workers: int) -> None:
-    drawn = render_many((w.job for w in wanted), workers=workers if len(wanted) > _ALONE else 1)
+    alone = len(wanted) <= _ALONE or current_process().daemon  # a worker's process may not start others
+    drawn = render_many((w.job for w in wanted), workers=1 if alone else workers)
     pairs = zip(wanted, drawn, strict=True)
     with importer.reporter.stage("weaving rendered sarees", len(wanted), "images") as advance:
         for batch in in_batches(_advancing(pairs, advance), _A_BATCH):

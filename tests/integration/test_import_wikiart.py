@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
     sha1 = picture(root / "images/0.jpg", "blue")
     for name, colour in (("1", "red"), ("2", "green"), ("3", "black")):
         picture(root / f"images/{name}.jpg", colour)
-    (root / "images/4.jpg").write_bytes((root / "images/3.jpg").read_bytes()[:300])
+    (root / "images/4.jpg").write_bytes((root / "images/3.jpg").read_bytes()[:-20])
     rows = [
         "file,style,genre,artist,artist_death,title,year,sha1,split",
         f"images/0.jpg,Impressionism,landscape,claude-monet,1926,water-lilies-1906,1906,{sha1},train",
@@ -83,7 +83,8 @@ def test_a_table_with_oddities(graph: Graph, store: Store, reporter: SilentRepor
         (9, "file, artist or title is empty"),
     ]
     assert [line for line, _ in said] == [line for line, _ in expected]
-    assert all(part in reason for (_, reason), (_, part) in zip(said, expected, strict=True))
+    for (_, reason), (_, part) in zip(said, expected, strict=True):
+        assert part in reason
     rows = graph.user_query(
         "MATCH (w:Artwork)-[:HAS_IMAGE]->(i) OPTIONAL MATCH (w)-[:Style]->(s) OPTIONAL MATCH (w)-[:Genre]->(g) "
         "RETURN w.name, w.title, w.year, s.name, g.name, i.split ORDER BY w.name"

@@ -38,16 +38,16 @@ GRAPH = """
 CREATE (a:Weaver:Class {name: 'Asha'}), (b:Weaver:Class {name: 'Bina'}), (k:Town {name: 'Kanchi', country: 'India'}),
        (v:Town {name: 'Varanasi'}), (:Concept:Class {key: 'toy/region/south', name: 'south'}),
        (:Concept {key: 'other/region/x'}),
-       (c1:Cloth {id: 'c1', year: 1990, place: ['Kanchi', 'Arni'], description: ' Red\n silk. '}), (c2:Cloth {id: 'c2'}),
-       (c3:Cloth {id: 'c3', year: 2001}),
+       (c1:Cloth {id: 'c1', year: 1990, place: ['Kanchi', 'Arni'], description: ' Red\n silk. '}), (c2:Cloth {id:
+       'c2'}), (c3:Cloth {id: 'c3', year: 2001}),
        (i1:Image {sha256: 'bb', uri: 'images/bb.png', width: 4, height: 5, split: 'test'}),
        (i2:Image {sha256: 'aa', uri: 'images/aa.png'}), (:Image {sha256: 'stranger', uri: 'x'}),
-       (c3)-[:BY]->(a), (c1)-[:BY]->(b), (c2)-[:BY]->(b), (a)-[:LIVES_IN {share: 0.9}]->(v), (a)-[:LIVES_IN {share: 0.1}]->(k),
-       (b)-[:LIVES_IN]->(k), (c1)-[:LIVES_IN]->(k), (b)-[:KNOWS]->(a), (a)-[:OTHER]->(b),
+       (c3)-[:BY]->(a), (c1)-[:BY]->(b), (c2)-[:BY]->(b), (a)-[:LIVES_IN {share: 0.9}]->(v), (a)-[:LIVES_IN {share:
+       0.1}]->(k), (b)-[:LIVES_IN]->(k), (c1)-[:LIVES_IN]->(k), (b)-[:KNOWS]->(a), (a)-[:OTHER]->(b),
        (c1)-[:HAS_IMAGE]->(i1), (c2)-[:HAS_IMAGE]->(i2), (c3)-[:HAS_IMAGE]->(i1),
-       (i1)-[:DEPICTS]->(o1:SceneObject {id: 'o1', name: 'saree', x: 0, y: 1, w: 2, h: 3})-[:HAS_ATTRIBUTE]->(:Attribute {key: 'red'}),
-       (i1)-[:DEPICTS]->(o2:SceneObject {id: 'o2', name: 'border'}), (o2)-[:RELATION {predicate: 'of'}]->(o1),
-       (i2)-[:HAS_CAPTION]->(:Caption {id: 'x', text: 'a saree', source: 'renderer'})
+       (i1)-[:DEPICTS]->(o1:SceneObject {id: 'o1', name: 'saree', x: 0, y: 1, w: 2, h: 3})-[:HAS_ATTRIBUTE]->(:Attribute
+       {key: 'red'}), (i1)-[:DEPICTS]->(o2:SceneObject {id: 'o2', name: 'border'}), (o2)-[:RELATION {predicate:
+       'of'}]->(o1), (i2)-[:HAS_CAPTION]->(:Caption {id: 'x', text: 'a saree', source: 'renderer'})
 WITH a MATCH (c:Concept {key: 'toy/region/south'}), (x:Concept {key: 'other/region/x'})
 CREATE (a)-[:BROADER {facet: 'region'}]->(c), (a)-[:BROADER]->(x)
 """
@@ -78,7 +78,12 @@ def test_edges_are_rows_split_by_both_labels(woven, store, reporter):
     snapshot = _pull(woven, store, reporter)
     assert snapshot.edge_types == [BY, LIVES_IN, KNOWS, KEPT_IN]
     edges = {edge_type: np.stack(snapshot.edges(edge_type)).T.tolist() for edge_type in snapshot.edge_types}
-    assert edges == {BY: [[0, 1], [1, 1], [2, 0]], LIVES_IN: [[0, 0], [0, 1], [1, 0]], KNOWS: [[1, 0]], KEPT_IN: [[0, 0]]}
+    assert edges == {
+        BY: [[0, 1], [1, 1], [2, 0]],
+        LIVES_IN: [[0, 0], [0, 1], [1, 0]],
+        KNOWS: [[1, 0]],
+        KEPT_IN: [[0, 0]],
+    }
     assert snapshot.edges(BY)[0].dtype == np.int32
     np.testing.assert_allclose(snapshot.shares(LIVES_IN), [0.1, 0.9, 1.0])
     assert snapshot.shares(BY) is None and snapshot.shares(KEPT_IN) is None
@@ -116,6 +121,12 @@ def test_same_content_is_the_same_folder_whatever_order_the_database_keeps(woven
         DETACH DELETE old CREATE (:Prediction {score: 1}), (:Job {id: 'j'})""",
     )
     assert _pull(woven, store, reporter).content_hash == first.content_hash
+
+
+def test_relations_of_another_domain_with_our_types_are_left_aside(woven, store, reporter):
+    before = _pull(woven, store, reporter).content_hash
+    write(woven, "MATCH (a:Weaver {name: 'Asha'}) CREATE (:Stranger)-[:BY]->(a), (:Stranger)-[:LIVES_IN]->(:Stranger)")
+    assert _pull(woven, store, reporter).content_hash == before
 
 
 @pytest.mark.parametrize(
@@ -164,7 +175,9 @@ def test_dropped_edges_take_their_reverses_with_them(woven, store, reporter):
 
 
 def test_a_pull_while_somebody_writes_is_of_one_moment(graph, store, reporter):
-    """A writer commits cloth, weaver and relation together; a pull that mixed moments would hold one without the others."""
+    """A writer commits cloth, weaver and relation together; a pull that mixed moments would hold one without the
+    others.
+    """
     write(graph, "UNWIND range(1, 500) AS i CREATE (:Cloth {id: 'old ' + i})-[:BY]->(:Weaver {name: 'old ' + i})")
     stop, written = threading.Event(), []
 
@@ -225,7 +238,10 @@ def test_an_empty_graph_says_what_to_do(graph, store, reporter):
     [
         ("CREATE (:Cloth {id: 'c'})", "there is no Weaver node"),
         ("CREATE (:Cloth {id: 'c'})-[:BY]->(:Weaver {name: 'w'})", "no Cloth has an image"),
-        ("CREATE (:Cloth {id: 'c'})-[:HAS_IMAGE]->(:Image {sha256: 'a'}), (:Weaver {name: 'w'})", "no Cloth has a BY relation"),
+        (
+            "CREATE (:Cloth {id: 'c'})-[:HAS_IMAGE]->(:Image {sha256: 'a'}), (:Weaver {name: 'w'})",
+            "no Cloth has a BY relation",
+        ),
     ],
 )
 def test_nothing_to_learn_is_said_before_training(graph, store, reporter, made, said):
@@ -252,7 +268,7 @@ def test_damaged_and_absent_snapshots_are_named(woven, store, reporter):
         find_snapshot(store, "ffff")
     edges = snapshot.path / "edges" / "0.npy"
     edges.write_bytes(edges.read_bytes()[:-4])
-    with pytest.raises(StoreError, match="0.npy is not as written; delete the folder"):
+    with pytest.raises(StoreError, match=r"0.npy is not as written; delete the folder"):
         Snapshot.open(snapshot.path)
     edges.unlink()
     with pytest.raises(StoreError, match="not whole"):

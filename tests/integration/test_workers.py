@@ -136,7 +136,7 @@ def test_the_health_check_sees_the_worker(worker: Settings, tmp_path: Path) -> N
     from workers.ping import worker_answers
 
     assert worker_answers(worker)
-    assert not worker_answers(worker, name="nobody")
+    assert not worker_answers(worker, name="nobody", patience_s=1.0)
 
 
 def test_beat_retrains_every_night(worker: Settings) -> None:

@@ -98,6 +98,9 @@ class GivenFeatures:
     def text_width(self, name: str) -> int:
         return next(iter(self.text_feat[name].values())).shape[1]
 
+    def record(self) -> dict[str, dict[str, Any]]:
+        return {"image": {"spec": "given", "name": "given", "fingerprint": "0" * 12, "dim": self.image_width()}}
+
     def phrases(self, texts: Sequence[str]) -> np.ndarray:
         return np.stack([self.phrase_feat[text] for text in texts])
 

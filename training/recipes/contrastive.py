@@ -47,14 +47,19 @@ class Config(RecipeConfig):
     captions: Literal["attributes", "objects"] = Field(
         "attributes", description="Full captions, or captions that name objects only (base of the compositional suite)."
     )
+    text_every: int = Field(
+        4,
+        ge=1,
+        description="Every how many steps texts take part; between, prototypes stand for phrases and halve the cost.",
+    )
     caption_pairs: int = Field(
         32, ge=2, description="Images of a batch that bring a caption: text is half of the cost."
     )
     caption_weight: float = Field(0.3, ge=0, description="Weight of InfoNCE.")
     phrase_weight: float = Field(1.0, ge=0, description="Weight of the attribute phrases.")
     head_weight: float = Field(1.0, ge=0, description="Weight of the linear heads.")
-    prototype_weight: float = Field(0.5, ge=0, description="Weight of images against prototypes.")
-    naming_weight: float = Field(0.5, ge=0, description="Weight of phrases against prototypes.")
+    prototype_weight: float = Field(1.0, ge=0, description="Weight of images against prototypes.")
+    naming_weight: float = Field(1.0, ge=0, description="Weight of phrases against prototypes.")
     min_crop_px: int = Field(118, ge=64, le=STORED_PX, description="Smallest crop of the 128 stored pixels.")
     light: float = Field(0.1, ge=0, le=0.5, description="Largest relative change of brightness and contrast.")
     valid_images: int = Field(1024, ge=1, description="Images of a validation.")
@@ -121,6 +126,7 @@ class Contrastive:
         self.tokenizer = opened.tokenizer
         self._net = _Net(opened.model).to(memory_format=torch.channels_last)
         self._phrases = _phrase_tokens(self.tokenizer)
+        self._no_text = self._phrases[0][:0]
 
     def module(self) -> nn.Module:
         """Model, heads and phrase scale."""
@@ -145,26 +151,35 @@ class Contrastive:
         order = torch.cat(rounds).numpy()[:needed].reshape(-1, size)
         for number in range(start, len(order)):
             seed = (self.config.rng_seed, epoch, number)
-            yield self._batch(order[number], np.random.default_rng(seed))
+            yield self._batch(
+                order[number], np.random.default_rng(seed), with_text=number % self.config.text_every == 0
+            )
 
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Losses: caption, phrase, head, prototype and naming. Shapes: scalars."""
         net, config = self._net, self.config
         feat, image = net.images(batch["image"].to(memory_format=torch.channels_last))
-        caption, phrases = (net.texts(batch[key]) for key in ("caption", "phrase"))
+        prototypes, scale = F.normalize(net.prototypes, dim=-1), net.phrase_logit_scale.exp().clamp(max=100)
         label, visible = batch["label"], batch["visible"]
-        scale, slot_scale = net.clip.logit_scale.exp().clamp(max=100), net.phrase_logit_scale.exp().clamp(max=100)
-        prototypes = F.normalize(net.prototypes, dim=-1)
-        to_phrases, to_prototypes = (slot_scores(image, of, _SIZES, scale=slot_scale) for of in (phrases, prototypes))
+
+        def reading(scores: Sequence[Tensor]) -> Tensor:
+            return masked_cross_entropy(scores, label, visible)
+
         losses = {
-            "caption_loss": config.caption_weight * info_nce(image[: len(caption)], caption, scale=scale),
-            "phrase_loss": config.phrase_weight * masked_cross_entropy(to_phrases, label, visible),
-            "prototype_loss": config.prototype_weight * masked_cross_entropy(to_prototypes, label, visible),
-            "naming_loss": config.naming_weight * naming_loss(phrases, prototypes.detach()),
-            "head_loss": config.head_weight
-            * masked_cross_entropy(net.heads(feat).float().split(_SIZES, 1), label, visible),
+            "head_loss": config.head_weight * reading(net.heads(feat).float().split(_SIZES, 1)),
+            "prototype_loss": config.prototype_weight * reading(slot_scores(image, prototypes, _SIZES, scale=scale)),
         }
-        return losses, {"scale": float(scale.detach()), "phrase_scale": float(slot_scale.detach())}
+        report = {"phrase_scale": float(scale.detach())}
+        if not len(batch["phrase"]):
+            return losses, report
+        caption, phrases = (net.texts(batch[key]) for key in ("caption", "phrase"))
+        caption_scale = net.clip.logit_scale.exp().clamp(max=100)
+        losses |= {
+            "caption_loss": config.caption_weight * info_nce(image[: len(caption)], caption, scale=caption_scale),
+            "phrase_loss": config.phrase_weight * reading(slot_scores(image, phrases, _SIZES, scale=scale)),
+            "naming_loss": config.naming_weight * naming_loss(phrases, prototypes.detach()),
+        }
+        return losses, report | {"scale": float(caption_scale.detach())}
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Share of visible attributes read right, through phrases and through heads, per slot and as means over slots.
@@ -223,18 +238,24 @@ class Contrastive:
             raise EmptySplit(f"contrastive has no split {split!r}; it has train and valid")
         return self._valid if split == "valid" else self.pools.train.shards()[0]
 
-    def _batch(self, rows: np.ndarray, rng: np.random.Generator) -> Batch:
+    def _batch(self, rows: np.ndarray, rng: np.random.Generator, *, with_text: bool) -> Batch:
         shard, row = rows // SHARD_IMAGES, rows % SHARD_IMAGES
         shards = self._shards
-        told = list(zip(shard, row, rng.integers(0, 2**31, len(rows)), strict=True))[: self.config.caption_pairs]
-        caption = np.stack([_one(self._caption_tokens(shards[s])[r], draw) for s, r, draw in told])
+        caption, phrase = self._texts(shard, row, rng) if with_text else (self._no_text, self._no_text)
         return {
             "image": self._cropped([shards[s].images[r] for s, r in zip(shard, row, strict=True)], rng),
             "label": torch.from_numpy(np.stack([shards[s].labels[r] for s, r in zip(shard, row, strict=True)])),
             "visible": torch.from_numpy(np.stack([shards[s].visible[r] for s, r in zip(shard, row, strict=True)])),
-            "caption": torch.from_numpy(caption.astype(np.int64)),
-            "phrase": torch.stack([variants[int(rng.integers(len(variants)))] for variants in self._phrases]),
+            "caption": caption,
+            "phrase": phrase,
         }
+
+    def _texts(self, shard: np.ndarray, row: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Tokens of a caption for the batch's first images, and of one phrasing of every slot value."""
+        told = list(zip(shard, row, rng.integers(0, 2**31, len(row)), strict=True))[: self.config.caption_pairs]
+        captions = [_one(self._caption_tokens(self._shards[s])[r], draw) for s, r, draw in told]
+        phrase = torch.stack([variants[int(rng.integers(len(variants)))] for variants in self._phrases])
+        return torch.from_numpy(np.stack(captions).astype(np.int64)), phrase
 
     def _cropped(self, pictures: list[np.ndarray], rng: np.random.Generator) -> Tensor:
         """One crop size a batch, one place a picture, then 112 px; small changes of light."""

@@ -93,7 +93,7 @@ class GraphClip:
         """Split, mask, gather features, create the network."""
         self.snapshot, self.encoders = snapshot, encoders
         image_feat, readable = encoders.images(snapshot)
-        self.image_feat = torch.as_tensor(np.asarray(image_feat), dtype=torch.float32)
+        self.image_feat = torch.as_tensor(np.array(image_feat, np.float32))
         self.examples = self._label(readable)
         self.create(snapshot, encoders)
         train = self.examples.of("train")
@@ -204,6 +204,13 @@ class GraphClip:
         self._network.eval()
         return self._network.classes(self._gather(snapshot, class_rows=rows), self._network.images)
 
+    @torch.no_grad()
+    def attribute_vectors(self) -> Tensor:
+        """Attribute matching, the baseline: unit means of each class's phrases, before any training. Shapes: (classes, width)."""
+        if self._network.classes.start is None:
+            raise RecipeConfigError("attribute_vectors: this run has no phrases; set start: attributes and layers above 0")
+        return F.normalize(self._network.classes.start.text_mean(self.inputs, self._network.images), dim=-1)
+
     def class_keys(self, snapshot: Any) -> list[str]:
         """Keys of the classes that `encode_classes` returns, in its order."""
         return [str(key) for key in snapshot.keys(self.item_edge[2])]
@@ -285,8 +292,8 @@ class GraphClip:
 
     def _item_visual(self, snapshot: Any) -> Tensor:
         """Mean image feature of each item, zero for an item without a readable image. Shapes: (items, image width)."""
-        feat, readable = (torch.as_tensor(np.asarray(column)) for column in self.encoders.images(snapshot))
-        item_row, image_row = (torch.as_tensor(np.asarray(rows)).long() for rows in snapshot.item_images)
+        feat, readable = (torch.as_tensor(np.array(column)) for column in self.encoders.images(snapshot))
+        item_row, image_row = (torch.as_tensor(np.array(rows, np.int64)) for rows in snapshot.item_images)
         count = snapshot.count(self.item_edge[0])
         usable = readable[image_row].float()
         total = torch.zeros(count, feat.shape[1]).index_add_(0, item_row, feat[image_row] * usable[:, None])

@@ -1,0 +1,282 @@
+"""How good is it? The result tables of the README: several seeds, hold-outs, and every simpler method beside it.
+
+Each arm is keyed by snapshot and configuration, so a table that was stopped goes on, and a repeated one is read off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kg.progress import Reporter, SilentReporter
+from kg.settings import Settings
+from kg.snapshot import Snapshot
+from kg.store import Store, atomic_write
+from training.baselines import class_mean_scores, linear_probe_scores
+from training.checkpoint import seed_all
+from training.configuration import dump_config
+from training.engine import fit
+from training.features import Features, StoredFeatures
+from training.labelled_images import HELD_OUT
+from training.metrics.calibration import expected_calibration_error, fit_temperature
+from training.metrics.classification import harmonic_mean, top_k_accuracy
+from training.recipes.graphclip import Config, GraphClip
+from training.run import choose_config
+
+__all__ = ["Row", "Table", "evaluate_saree", "evaluate_wikiart", "hold_outs_of", "write_records"]
+
+GRAPHCLIP, NO_LAYERS, PROBE = "GraphCLIP", "GraphCLIP, 0 message-passing layers", "linear probe"
+MEANS, ATTRIBUTES = "class-mean prototypes", "attribute matching"
+HELD_OUT_CLASSES = 4
+_HOLD_OUT_SEED = 17
+"""Of the random hold-outs; chosen before any model was measured on them."""
+
+
+@dataclass
+class Row:
+    """One method's accuracies, one for each seed or hold-out. Absent where a method has no answer."""
+
+    method: str
+    all_classes: list[float] = field(default_factory=list)
+    seen: list[float] = field(default_factory=list)
+    unseen: list[float] = field(default_factory=list)
+    harmonic: list[float] = field(default_factory=list)
+    ece: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Table:
+    """A result table and the records that `make bench` keeps."""
+
+    title: str
+    rows: list[Row]
+    records: list[dict[str, Any]]
+    notes: list[str]
+
+    def row(self, method: str) -> Row:
+        """The row of a method."""
+        return next(row for row in self.rows if row.method == method)
+
+    def lines(self) -> list[str]:
+        """The table as Markdown, mean ± standard deviation."""
+        columns = [c for c in ("all_classes", "seen", "unseen", "harmonic", "ece") if any(getattr(r, c) for r in self.rows)]
+        head = ["method", *(column.replace("_", " ") for column in columns)]
+        body = [[row.method, *(_told(getattr(row, column)) for column in columns)] for row in self.rows]
+        return [_line(head), _line(["---"] * len(head)), *map(_line, body), "", *self.notes]
+
+
+def evaluate_saree(
+    snapshot: Snapshot,
+    settings: Settings,
+    *,
+    seeds: int = 3,
+    hold_outs: int = 5,
+    floor: Mapping[str, float] | None = None,
+    config: Config | None = None,
+    features: Features | None = None,
+    reporter: Reporter | None = None,
+    command: str = "korvai evaluate saree",
+) -> Table:
+    """Seen clusters over `seeds` splits, and clusters never trained on over random hold-outs of four, all among all classes.
+
+    `floor` is what benchmarks/difficulty_floor.py measured. Raises: what training raises.
+    """
+    chosen = config or choose_config("graphclip", snapshot.domain)
+    bench = _Bench(snapshot, settings, chosen, features, reporter)
+    rows = [Row(name) for name in (GRAPHCLIP, NO_LAYERS, ATTRIBUTES, MEANS, PROBE)]
+    classes = [str(key) for key in snapshot.keys(snapshot.domain.task_edge_type(bench.config.task)[2])]
+    with bench.reporter.stage("saree table", seeds + hold_outs, "arms") as advance:
+        for seed in range(seeds):
+            for row in rows:
+                row.all_classes.append(bench.measure(row.method, seed).seen)
+            advance()
+        for number, hold_out in enumerate(hold_outs_of(classes, hold_outs)):
+            for row in rows:
+                bench.measure(row.method, number, hold_out).into(row)
+            advance()
+    notes = [f"hold-out {n + 1}: {', '.join(names)}: GraphCLIP seen {s:.3f}, unseen {u:.3f}" for n, (names, s, u) in enumerate(
+        zip(hold_outs_of(classes, hold_outs), rows[0].seen, rows[0].unseen, strict=True))]  # fmt: skip
+    notes += [f"difficulty floor, {name}: {value:.3f}" for name, value in (floor or {}).items()]
+    table = Table(f"Rendered sarees, {len(classes)} clusters, chance {1 / len(classes):.2f}", rows, [], notes)
+    table.records += _saree_records(table, command)
+    return table
+
+
+def evaluate_wikiart(
+    snapshot: Snapshot,
+    settings: Settings,
+    *,
+    task: str = "style",
+    seeds: int = 3,
+    config: Config | None = None,
+    features: Features | None = None,
+    reporter: Reporter | None = None,
+    command: str = "korvai evaluate wikiart",
+) -> Table:
+    """GraphCLIP, linear probe and class means on the same features and the same training rows; test rows are fixed.
+
+    Raises: what training raises.
+    """
+    chosen = config or choose_config("graphclip", snapshot.domain, overrides={"task": task})
+    bench = _Bench(snapshot, settings, chosen, features, reporter)
+    rows = [Row(name) for name in (GRAPHCLIP, NO_LAYERS, PROBE, MEANS)]
+    with bench.reporter.stage(f"{task} table", seeds, "seeds") as advance:
+        for seed in range(seeds):
+            for row in rows:
+                found = bench.measure(row.method, seed)
+                row.all_classes.append(found.seen)
+                row.ece.append(found.ece)
+            advance()
+    best, probe = rows[0], rows[2]
+    name = f"eval.wikiart6.{task}"
+    records = [
+        _record(f"{name}_top1", best.all_classes, probe.all_classes, "share", command),
+        _record(f"{name}_ece", best.ece, probe.ece, "share", command),
+    ]
+    return Table(f"Real paintings, {task}", rows, records, bench.notes())
+
+
+def hold_outs_of(classes: Sequence[str], count: int, *, size: int = HELD_OUT_CLASSES) -> list[tuple[str, ...]]:
+    """Random groups of classes, the same each time; a class may be in several of them."""
+    generator = np.random.default_rng(_HOLD_OUT_SEED)
+    return [tuple(sorted(map(str, generator.choice(sorted(classes), size, replace=False)))) for _ in range(count)]
+
+
+def write_records(records: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """Merge records into a results file; a name measured again replaces its older value."""
+    known = {entry["name"]: entry for entry in json.loads(path.read_text())} if path.is_file() else {}
+    known |= {record["name"]: dict(record) for record in records}
+    with atomic_write(path) as file:
+        file.write((json.dumps(list(known.values()), indent=1) + "\n").encode())
+    return path
+
+
+@dataclass(frozen=True)
+class _Found:
+    seen: float
+    unseen: float | None = None
+    ece: float | None = None
+
+    def into(self, row: Row) -> None:
+        row.seen.append(self.seen)
+        if self.unseen is not None:
+            row.unseen.append(self.unseen)
+            row.harmonic.append(harmonic_mean(self.seen, self.unseen))
+
+
+class _Bench:
+    """All methods on one snapshot, with the same examples for the same seed and hold-out."""
+
+    def __init__(
+        self, snapshot: Snapshot, settings: Settings, config: Config, features: Features | None, reporter: Reporter | None
+    ) -> None:
+        self.snapshot, self.config, self.reporter = snapshot, config, reporter or SilentReporter()
+        self.store = Store(settings.store_dir)
+        self.features = features or StoredFeatures(
+            self.store, image_spec=settings.vision_encoder, reporter=self.reporter
+        )
+        self._last: GraphClip | None = None
+
+    def measure(self, method: str, seed: int, hold_out: tuple[str, ...] = ()) -> _Found:
+        """Top-1 on test images of seen classes and on all images of held-out ones, among all classes."""
+        changes: dict[str, Any] = {"rng_seed": seed, "split_seed": seed, "hold_out": hold_out}
+        if method == NO_LAYERS:
+            changes["layers"] = 0
+        recipe = self._built(self.config.model_copy(update=changes))
+        self._last = recipe
+        scores = self._scores_of(method, recipe)
+        calibrated = scores("valid")
+        temperature = fit_temperature(*calibrated)
+        tested, targets = scores("test")
+        unseen = scores(HELD_OUT) if hold_out and method != PROBE and method != MEANS else None
+        return _Found(
+            seen=_top1(tested, targets),
+            unseen=None if unseen is None else _top1(*unseen),
+            ece=expected_calibration_error((tested / temperature).softmax(1), targets),
+        )
+
+    def notes(self) -> list[str]:
+        """What the examples were."""
+        if self._last is None:
+            return []
+        counts = {split: len(self._last.examples.of(split)) for split in ("train", "valid", "gate", "test")}
+        return [f"images: {', '.join(f'{count:,} {split}' for split, count in counts.items())}"]
+
+    def _built(self, config: Config) -> GraphClip:
+        recipe = GraphClip(config)
+        seed_all(config.rng_seed)
+        recipe.build(self.snapshot, self.features)
+        return recipe
+
+    def _scores_of(self, method: str, recipe: GraphClip) -> Callable[[str], tuple[torch.Tensor, torch.Tensor]]:
+        if method in (GRAPHCLIP, NO_LAYERS):
+            before = torch.get_num_threads()
+            torch.set_num_threads(recipe.config.threads)
+            fit(recipe, run_dir=self._run_dir(recipe.config))
+            torch.set_num_threads(before)
+            return recipe.scores
+        if method == ATTRIBUTES:
+            vectors = recipe.attribute_vectors().numpy()
+            return lambda split: _with_targets(recipe, split, lambda feat: recipe.config.scale * feat @ vectors.T)
+        train, valid = (self._rows(recipe, split) for split in ("train", "valid"))
+        count = len(recipe.examples.class_keys)
+        if method == MEANS:
+            scale = recipe.config.scale
+            return lambda s: _with_targets(recipe, s, lambda feat: scale * class_mean_scores(*train, feat, n_classes=count))
+        probe = linear_probe_scores(train, valid, n_classes=count)
+        return lambda split: _with_targets(recipe, split, probe)
+
+    def _rows(self, recipe: GraphClip, split: str) -> tuple[np.ndarray, np.ndarray]:
+        rows = recipe.examples.of(split)
+        return recipe.image_feat[recipe.examples.image_row[rows]].numpy(), recipe.examples.class_row[rows]
+
+    def _run_dir(self, config: Config) -> Path:
+        prints = {name: entry["fingerprint"] for name, entry in self.features.record().items()}
+        named = json.dumps([dump_config(config), self.snapshot.content_hash, prints], sort_keys=True)
+        return self.store.runs / "evaluations" / hashlib.sha256(named.encode()).hexdigest()[:16]
+
+
+def _with_targets(
+    recipe: GraphClip, split: str, score: Callable[[np.ndarray], np.ndarray]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    rows = recipe.examples.of(split)
+    feat = recipe.image_feat[recipe.examples.image_row[rows]].numpy()
+    # A class without a training image has no finite score; the lowest one that still has a softmax stands for it.
+    scores = np.maximum(np.nan_to_num(score(feat), neginf=-1e4), -1e4)
+    return torch.as_tensor(scores, dtype=torch.float64), torch.as_tensor(recipe.examples.class_row[rows])
+
+
+def _top1(scores: torch.Tensor, targets: torch.Tensor) -> float:
+    return top_k_accuracy(scores.numpy(), targets.numpy(), k=1)
+
+
+def _saree_records(table: Table, command: str) -> list[dict[str, Any]]:
+    best, probe, attributes = table.row(GRAPHCLIP), table.row(PROBE), table.row(ATTRIBUTES)
+    return [
+        _record("eval.saree.seen_top1", best.all_classes, probe.all_classes, "share", command),
+        _record("eval.saree.unseen_top1", best.unseen, attributes.unseen, "share", command),
+        _record("eval.saree.unseen_harmonic", best.harmonic, attributes.harmonic, "share", command),
+    ]
+
+
+def _record(name: str, values: Sequence[float], baseline: Sequence[float], unit: str, command: str) -> dict[str, Any]:
+    mean, other = float(np.mean(values)), float(np.mean(baseline))
+    return {
+        "name": name, "value": mean, "unit": unit, "baseline": other, "ratio": mean / other if other else None,
+        "spread": float(np.std(values)), "n": len(values), "command": command,
+    }  # fmt: skip
+
+
+def _told(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.3f} ± {np.std(values):.3f}" if values else "–"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
