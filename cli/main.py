@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import asking, context, demo, importing, learning, services
+from cli import asking, context, demo, importing, learning, measuring, services
 from kg.errors import KorvaiError
 
 __all__ = ["app", "main"]
@@ -20,7 +20,7 @@ app = typer.Typer(
     "Begin with [bold]korvai demo[/], or step by step: [bold]korvai up[/], [bold]korvai import saree[/], "
     "[bold]korvai retrain --graph saree[/], [bold]korvai classify IMAGE[/].",
 )
-for part in (demo, services, importing, learning, asking):
+for part in (demo, services, importing, learning, measuring, asking):
     part.register(app)
 
 

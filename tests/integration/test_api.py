@@ -15,10 +15,15 @@ from PIL import Image
 
 from api.limits import MAX_UPLOAD_MIB
 from api.main import create_app
-from kg.graph import Graph
+from kg import classify
+from kg.encoders.tower import load_tower
+from kg.graph import connect
+from kg.progress import SilentReporter
 from kg.publish import Publication, publish
+from kg.schema import ensure_schema, load_domain
 from kg.settings import Settings, load_settings
 from kg.store import Store
+from tests.support.cleaning import empty
 from tests.support.coloured import COLOURS, coloured_graph, picture, untrained_encoder
 from tests.support.published import write
 
@@ -36,20 +41,31 @@ def tower_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "tower"
 
 
-@pytest.fixture
-def published(graph: Graph, store: Store, tower_dir: Path, reporter, tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def settings(server: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The session's server, with one store for all tests here: they only ask."""
+    return server.model_copy(update={"store": tmp_path_factory.mktemp("api") / "store"})
+
+
+@pytest.fixture(scope="module")
+def published(settings: Settings, tower_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Three clusters of one colour each, three plain pictures a cluster, and an active set; its id."""
-    from kg.encoders.tower import load_tower
+    store = Store(settings.store_dir)
+    with connect(settings) as graph:
+        empty(graph, settings)
+        ensure_schema(graph, load_domain("saree"), load_domain("artgraph"))
+        ids = coloured_graph(graph, store, per_class=PER_CLASS)
+        pictures = [Image.open(io.BytesIO(picture(colour, n))) for colour in COLOURS for n in range(PER_CLASS)]
+        vectors = load_tower(tower_dir).encode_images(pictures)
+        means = vectors.reshape(len(COLOURS), PER_CLASS, -1).mean(1)
+        publication = _publication(tower_dir, tmp_path_factory.mktemp("run"), ids, vectors, means)
+        set_id = publish(graph, store, publication, reporter=SilentReporter())
+        write(graph, "CREATE (:Cluster {name: 'Newest'})")
+    return set_id
 
-    ids = coloured_graph(graph, store, per_class=PER_CLASS)
-    pictures = [Image.open(io.BytesIO(picture(colour, n))) for colour in COLOURS for n in range(PER_CLASS)]
-    array = load_tower(tower_dir).encode_images(pictures)
-    means = array.reshape(len(COLOURS), PER_CLASS, -1).mean(1)
-    return publish(graph, store, _publication(tower_dir, tmp_path, ids, array, means), reporter=reporter)
 
-
-@pytest.fixture
-def client(settings: Settings) -> Iterator[TestClient]:
+@pytest.fixture(scope="module")
+def client(settings: Settings, published: str) -> Iterator[TestClient]:
     with TestClient(create_app(settings)) as client:
         yield client
 
@@ -65,14 +81,14 @@ def test_an_upload_gets_its_class(client: TestClient, published: str) -> None:
     assert {one["item"] for one in body["similar"]} == {"Green/0", "Green/1", "Green/2"}
 
 
-def test_probabilities_are_the_softmax_over_all_classes(client: TestClient, published: str) -> None:
+def test_probabilities_are_the_softmax_over_all_classes(client: TestClient) -> None:
     found = client.post("/classify", files={"file": picture("Red", 5)}, params={"k": 3}).json()["classes"]
     logits = np.array([50.0 * one["score"] / 2.0 for one in found])
     expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
     assert [one["probability"] for one in found] == pytest.approx(expected, abs=1e-6)
 
 
-def test_similar_items_and_their_pictures(client: TestClient, published: str) -> None:
+def test_similar_items_and_their_pictures(client: TestClient) -> None:
     items = client.get("/similar/Blue/1", params={"k": 2}).json()["items"]
     assert {one["item"] for one in items} == {"Blue/0", "Blue/2"}
     answer = client.get(f"/images/{items[0]['image_id']}", params={"px": 40})
@@ -82,8 +98,7 @@ def test_similar_items_and_their_pictures(client: TestClient, published: str) ->
     assert np.abs(np.asarray(small).mean((0, 1)) - COLOURS["Blue"]).max() < 25
 
 
-def test_classes_and_their_items(client: TestClient, published: str, graph: Graph) -> None:
-    write(graph, "CREATE (:Cluster {name: 'Newest'})")
+def test_classes_and_their_items(client: TestClient) -> None:
     classes = {one["class"]: one for one in client.get("/classes").json()["classes"]}
     assert {name: one["ranked"] for name, one in classes.items()} == {
         "Red": True,
@@ -105,7 +120,7 @@ def test_health_names_what_answers(client: TestClient, published: str, redis_ser
     ]
 
 
-def test_health_without_redis_is_degraded(settings: Settings, graph: Graph) -> None:
+def test_health_without_redis_is_degraded(settings: Settings, published: str) -> None:
     with TestClient(create_app(settings.model_copy(update={"redis_url": "redis://:hunter2@127.0.0.1:9/0"}))) as client:
         answer = client.get("/health")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
@@ -127,7 +142,8 @@ def test_without_a_graph_it_starts_and_answers_503(tmp_path: Path) -> None:
         ("GET", "/classes?graph=nothere", 404, "known: artgraph, saree"),
         ("GET", "/classes?graph=/etc/passwd.yaml", 404, "no such graph"),
         ("GET", "/classes?task=colour", 404, "known: cluster"),
-        ("GET", "/similar/nobody", 404, "nothing is published yet"),
+        ("GET", "/similar/nobody", 404, "an item's id is its name"),
+        ("GET", "/similar/x?graph=artgraph", 404, "nothing is published yet"),
         ("GET", "/similar/x?k=0", 422, "k: "),
         ("GET", "/images/" + "0" * 64, 404, "not in the store"),
         ("GET", "/images/..%2F..%2Fetc", 404, ""),
@@ -136,9 +152,7 @@ def test_without_a_graph_it_starts_and_answers_503(tmp_path: Path) -> None:
         ("GET", "/static/..%2Fmain.py", 404, ""),
     ],
 )
-def test_bad_questions_are_one_line(
-    client: TestClient, graph: Graph, method: str, path: str, code: int, says: str
-) -> None:
+def test_bad_questions_are_one_line(client: TestClient, method: str, path: str, code: int, says: str) -> None:
     answer = client.request(method, path)
     assert answer.status_code == code, answer.text
     assert set(answer.json()) == {"error", "message"}
@@ -146,24 +160,22 @@ def test_bad_questions_are_one_line(
 
 
 @pytest.mark.parametrize("data", [b"no picture at all", b""], ids=["not an image", "empty"])
-def test_what_is_no_picture_is_refused(client: TestClient, published: str, data: bytes) -> None:
+def test_what_is_no_picture_is_refused(client: TestClient, data: bytes) -> None:
     answer = client.post("/classify", files={"file": data})
     assert answer.status_code == 422 and "picture" in answer.json()["message"]
 
 
-def test_a_truncated_picture_is_refused(client: TestClient, published: str) -> None:
+def test_a_truncated_picture_is_refused(client: TestClient) -> None:
     whole = picture("Red", 1)
     answer = client.post("/classify", files={"file": whole[: len(whole) // 2]})
     assert (answer.status_code, answer.json()["error"]) == (422, "UnreadableMedia")
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_too_large_an_upload_is_refused(client: TestClient, graph: Graph, announced: bool) -> None:
-    sent = []
+def test_too_large_an_upload_is_refused(client: TestClient, announced: bool) -> None:
 
     def body() -> Iterator[bytes]:
         for _ in range(MAX_UPLOAD_MIB + 8):
-            sent.append(1)
             yield bytes(2**20)
 
     headers = {"content-type": "multipart/form-data; boundary=x"}
@@ -172,11 +184,14 @@ def test_too_large_an_upload_is_refused(client: TestClient, graph: Graph, announ
     assert answer.status_code == 413 and f"{MAX_UPLOAD_MIB} MiB" in answer.json()["message"]
 
 
-def test_a_removed_tower_is_named(client: TestClient, published: str, store: Store) -> None:
-    import shutil
-
-    shutil.rmtree(store.models)
-    answer = client.post("/classify", files={"file": picture("Red", 1)})
+def test_a_removed_tower_is_named(client: TestClient, settings: Settings) -> None:
+    models = Store(settings.store_dir).models
+    classify._towers.clear()
+    models.rename(models.with_name("elsewhere"))
+    try:
+        answer = client.post("/classify", files={"file": picture("Red", 1)})
+    finally:
+        models.with_name("elsewhere").rename(models)
     assert answer.status_code == 507 and "publish" in answer.json()["message"]
 
 
@@ -185,6 +200,7 @@ def test_the_first_uploads_load_one_tower_between_them(
 ) -> None:
     from kg.encoders import tower
 
+    classify._towers.clear()
     loads, real, barrier = [], tower.load_tower, threading.Barrier(6)
     monkeypatch.setattr(tower, "load_tower", lambda folder: (loads.append(folder), real(folder))[1])
 

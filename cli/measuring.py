@@ -1,0 +1,72 @@
+"""How does a person see how good a model is, beside simpler methods?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import context
+
+if TYPE_CHECKING:
+    from kg.snapshot import Snapshot
+    from training.evaluate import Table
+
+__all__ = ["register"]
+
+_evaluate = typer.Typer(no_args_is_help=True, help="Result tables: several seeds, hold-outs, and every simpler method.")
+Seeds_ = Annotated[int, typer.Option(min=1, help="Random splits; mean and standard deviation over them are printed.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `korvai evaluate`."""
+    _evaluate.command("saree")(saree)
+    _evaluate.command("wikiart")(wikiart)
+    app.add_typer(_evaluate, name="evaluate", rich_help_panel="Learn")
+
+
+def saree(
+    seeds: Seeds_ = 3,
+    hold_outs: Annotated[int, typer.Option(min=1, help="Random groups of four clusters left out of training.")] = 5,
+) -> None:
+    """Rendered sarees in the graph: seen clusters, clusters never trained on, and the difficulty of the images."""
+    from benchmarks.difficulty_floor import measure
+    from training.evaluate import evaluate_saree
+
+    floor = {record.name.removeprefix("floor.saree."): record.value for record in measure() if record.unit == "share"}
+    snapshot = _snapshot("saree")
+    _tell(
+        evaluate_saree(
+            snapshot, context.settings(), seeds=seeds, hold_outs=hold_outs, floor=floor, reporter=context.reporter()
+        )
+    )
+
+
+def wikiart(
+    task: Annotated[str, typer.Option(help="style or genre.")] = "style",
+    seeds: Seeds_ = 3,
+) -> None:
+    """Paintings in the graph: GraphCLIP beside a linear probe and class means on the same features and rows."""
+    from training.evaluate import evaluate_wikiart
+
+    _tell(
+        evaluate_wikiart(_snapshot("artgraph"), context.settings(), task=task, seeds=seeds, reporter=context.reporter())
+    )
+
+
+def _snapshot(domain: str) -> Snapshot:
+    from kg.schema import load_domain
+    from kg.snapshot import pull
+    from kg.store import Store
+
+    with context.graph() as opened:
+        return pull(opened, load_domain(domain), Store(context.settings().store_dir), reporter=context.reporter())
+
+
+def _tell(table: Table) -> None:
+    from benchmarks.records import RESULTS
+    from training.evaluate import write_records
+
+    context.console.print(f"\n[bold]{table.title}[/]\n")
+    context.console.print("\n".join(table.lines()), soft_wrap=True)
+    context.console.print(f"[dim]{write_records(table.records, RESULTS / 'eval.json')}[/]", soft_wrap=True)
