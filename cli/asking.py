@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli import context
 from kg.errors import KorvaiError, StatementError
@@ -193,10 +193,13 @@ def _show_rows(statement: Statement, rows: list[dict[str, Any]]) -> None:
     if not columns:
         context.console.print(f"{statement.name}: done")
         return
-    table = Table(*columns, box=None, header_style="bold")
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=None, header_style="bold")
     for row in rows:
         table.add_row(*(escape(_cell(row.get(column))) for column in columns))
-    context.console.print(table)
+    out = context.console
+    # A pipe has no width: ids must come out whole there.
+    width = out.width if out.is_terminal else max(out.width, out.measure(table).maximum)
+    out.print(table, width=width, crop=False)
     context.console.print(f"[dim]{len(rows):,} rows[/]")
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from cli import context
+from kg.errors import SettingsError
 
 if TYPE_CHECKING:
     from kg.schema import Domain
@@ -28,7 +29,7 @@ Set_ = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", he
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
-    for verb in (retrain, pull, encode, train, publish, refresh, rollback, recipes):
+    for verb in (retrain, jobs, pull, encode, train, publish, refresh, rollback, recipes):
         app.command(rich_help_panel=_PANEL)(verb)
 
 
@@ -39,13 +40,20 @@ def retrain(
     preset: Preset_ = None,
     config: Overlay_ = None,
     values: Set_ = None,
-    queue: Annotated[bool, typer.Option("--queue", help="Let a worker do it; `korvai up` started one.")] = False,
+    queue: Annotated[
+        bool, typer.Option("--queue/--here", help="Queue it for a worker, or do it in this process.")
+    ] = True,
 ) -> None:
-    """Pull, encode, train, measure and publish. Stop it when you like: the same command goes on where it was."""
+    """Pull, encode, train, measure and publish, by a worker (`korvai up` starts one) or, with --here, in this process.
+
+    Stop it when you like: the same command goes on where it was.
+    """
     from training.run import retrain as work
 
     if queue:
-        return _queue(graph, task, recipe, preset)
+        if config:
+            raise SettingsError("--config is a file of this machine, which a worker cannot read; use --set, or --here")
+        return _queue(graph, task, recipe, preset, values)
     domain, merged = _configured(graph, task, recipe, preset, config, values)
     with context.graph() as opened:
         run, set_id = work(
@@ -164,12 +172,24 @@ def _configured(
     return domain, choose_config(recipe, domain, preset=preset, overlay=overlay, overrides=overrides)
 
 
-def _queue(graph: str, task: str | None, recipe: str, preset: str | None) -> None:
-    from workers.contracts import Retrain
+def _queue(graph: str, task: str | None, recipe: str, preset: str | None, values: list[str] | None) -> None:
+    from training.configuration import parse_overrides
+    from workers.contracts import Retrain, parse
     from workers.queue import retrain as send
 
-    job = send(context.settings(), Retrain(domain=graph, task=task, recipe=recipe, preset=preset))
-    context.console.print(f"queued: [bold]{job}[/]; `korvai logs worker --follow` shows it at work")
+    said = {"domain": graph, "task": task, "recipe": recipe, "preset": preset, "config": parse_overrides(values or [])}
+    job = send(context.settings(), parse(Retrain, [said]))
+    context.console.print(f"queued: [bold]{job}[/]; `korvai jobs {job}` says how far it is")
+
+
+def jobs(job: Annotated[str, typer.Argument(help="What `korvai retrain` printed.")]) -> None:
+    """How far a queued job is, step by step."""
+    from workers.queue import job_status
+
+    table = Table("step", "state", "what it gave")
+    for step in job_status(context.settings(), job):
+        table.add_row(step.step, step.state, ", ".join(f"{key}: {value}" for key, value in step.detail.items()))
+    context.console.print(table)
 
 
 def _tell(run: RunResult) -> None:

@@ -18,7 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Korvai interlocks images with a knowledge graph in Neo4j: import, learn, publish, and classify by Cypher.\n\n"
     "Begin with [bold]korvai demo[/], or step by step: [bold]korvai up[/], [bold]korvai import saree[/], "
-    "[bold]korvai retrain --graph saree[/], [bold]korvai classify IMAGE[/].",
+    "[bold]korvai retrain --here[/], [bold]korvai classify IMAGE[/].",
 )
 for part in (demo, services, importing, learning, measuring, asking):
     part.register(app)

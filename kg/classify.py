@@ -194,9 +194,8 @@ def _rank(
 def _encode(settings: Settings, active: ActiveSet, image: Image.Image) -> list[float]:
     vector = _tower(settings, active.version).encode_images([image])[0]
     if len(vector) != active.dim:
-        raise DimensionMismatch(
-            f"version {active.version}: its tower gives {len(vector)} numbers, its index holds {active.dim}; publish again"
-        )
+        lengths = f"its tower gives {len(vector)} numbers, its index holds {active.dim}"
+        raise DimensionMismatch(f"version {active.version}: {lengths}; publish again")
     return [float(part) for part in vector]
 
 

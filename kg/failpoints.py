@@ -1,8 +1,8 @@
 """Where can a test stop a process, to see that what it leaves behind is whole?
 
-Code that must survive being killed calls `reach("publish.after_class_vectors")` between its steps. Nothing happens unless
-the environment says `KORVAI_FAILPOINT=publish.after_class_vectors`, which raises there; `NAME:kill` ends the process as by
-kill -9, `NAME@3` stops from the third time on.
+Code that must survive being killed calls `reach("publish.after_class_vectors")` between its steps. Nothing happens
+unless the environment says `KORVAI_FAILPOINT=publish.after_class_vectors`, which raises there; `NAME:kill` ends the
+process as by kill -9, `NAME@3` stops from the third time on.
 """
 
 import os

@@ -1,9 +1,9 @@
 """How does what a model learnt go back into the graph?
 
 A published model is a version (weights, image vectors, their index, a folder in the store) and one or more embedding
-sets of it (class vectors, scale, temperature). Nothing of it is used before `activate`, one transaction; a crash anywhere
-leaves the old set active, and what it left behind is taken up or removed by the next publish. Publishing the same thing
-twice changes nothing.
+sets of it (class vectors, scale, temperature). Nothing of it is used before `activate`, one transaction; a crash
+anywhere leaves the old set active, and what it left behind is taken up or removed by the next publish. Publishing the
+same thing twice changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from cypher import load
 from kg import activation, artefacts, failpoints
 from kg.activation import ActiveSet, activate, active_set, fenced, find_active_set, rollback, take_token
-from kg.collecting import collect
+from kg.collecting import remove_versions, retire_outdated
 from kg.errors import IndexNotReady, NodeNotFound, SchemaViolation, StaleToken
 from kg.graph import Graph
 from kg.progress import Reporter, SilentReporter
@@ -69,7 +69,8 @@ def publish(graph: Graph, store: Store, publication: Publication, *, reporter: R
     store.check_writable()
     token = take_token(graph, domain, task)
     failpoints.reach("publish.after_token")
-    collect(graph, domain, task, token=token, keep=version, store=store, reporter=reporter)
+    retire_outdated(graph, domain, task, token=token)
+    remove_versions(graph, store, keep=version, reporter=reporter)
     failpoints.reach("publish.after_collecting")
     _announce(graph, _version_properties(publication, store, version, content), described, token)
     failpoints.reach("publish.after_version")
@@ -86,7 +87,8 @@ def publish(graph: Graph, store: Store, publication: Publication, *, reporter: R
     if activate:
         activation.activate(graph, domain, task, described.id, token)
         failpoints.reach("publish.after_activation")
-        collect(graph, domain, task, token=token, keep=version, store=store, reporter=reporter)
+        if retire_outdated(graph, domain, task, token=token):
+            remove_versions(graph, store, keep=version, reporter=reporter)
     return described.id
 
 
@@ -111,7 +113,7 @@ def refresh_set(
     With `store`, versions that become useless are removed at once; without, which is quicker, at the next publish.
     Shapes: class_vectors (len(class_keys), dim). Raises: NodeNotFound (no such version), and what `publish` raises.
     """
-    domain, reporter = load_domain(domain) if isinstance(domain, str) else domain, reporter or SilentReporter()
+    domain = load_domain(domain) if isinstance(domain, str) else domain
     task = domain.task(task)[0]
     dim = _living_version(graph, version)["dim"]
     class_vectors = unit_vectors(class_keys, class_vectors, dim, what=f"refreshing {version}: class vectors")
@@ -128,12 +130,13 @@ def refresh_set(
         started_by=started_by or whoever(),
     )
     token = take_token(graph, domain, task)
-    collect(graph, domain, task, token=token, keep=version, store=store, reporter=reporter)
+    retire_outdated(graph, domain, task, token=token)
     _announce(graph, {"id": version}, described, token)
     _write_class_vectors(graph, domain, described, class_keys, class_vectors, token)
     failpoints.reach("refresh.after_class_vectors")
     activation.activate(graph, domain, task, described.id, token)
-    collect(graph, domain, task, token=token, keep=version, store=store, reporter=reporter)
+    if retire_outdated(graph, domain, task, token=token) and store is not None:
+        remove_versions(graph, store, keep=version, reporter=reporter or SilentReporter())
     return described.id
 
 

@@ -187,7 +187,7 @@ def _differs(graph: Graph, part: Part, seen: Fingerprint, expected: Fingerprint)
     """Whether a part changed. Only where another domain may use the same relation type is it counted by label: slow."""
     if seen == expected or not part.sources:
         return seen != expected
-    (row,) = graph.run(load("pull/edge_fingerprint").fill(type=part.type, sources=list(part.sources)))
+    (row,) = graph.run(load("pull/edge_fingerprint").fill(type=part.type), labels=list(part.sources))
     return seen != (row["count"], row["check"])
 
 

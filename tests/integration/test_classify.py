@@ -263,7 +263,7 @@ def test_the_command_line_shows_a_statement_for_browser_without_a_server(korvai,
         (["tasks/take_token"], "add --write if you mean it"),
     ],
 )
-def test_the_command_line_says_what_is_wrong_in_one_line(korvai, graph: Graph, arguments: list[str], says: str):
+def test_the_command_line_says_what_is_wrong_in_one_line(korvai, arguments: list[str], says: str):
     result = korvai("cypher", *arguments)
     assert isinstance(result.exception, KorvaiError)
     assert says in str(result.exception)
