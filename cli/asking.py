@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _LONGEST_LIST = 8
+_WIDEST = 100_000
 
 Domain_ = Annotated[str, typer.Option("--graph", help="Name of the domain, or a YAML file of one's own.")]
 Task_ = Annotated[str | None, typer.Option("--task", help="The domain's task; may be left out where it has one only.")]
@@ -198,8 +199,7 @@ def _show_rows(statement: Statement, rows: list[dict[str, Any]]) -> None:
         table.add_row(*(escape(_cell(row.get(column))) for column in columns))
     out = context.console
     # A pipe has no width: ids must come out whole there.
-    width = out.width if out.is_terminal else max(out.width, out.measure(table).maximum)
-    out.print(table, width=width, crop=False)
+    out.print(table, width=out.width if out.is_terminal else _WIDEST, crop=False)
     context.console.print(f"[dim]{len(rows):,} rows[/]")
 
 

@@ -199,7 +199,7 @@ def korvai(settings: Settings, monkeypatch: pytest.MonkeyPatch):
     """Runs the command line's asking verbs: korvai("classify", …) -> result."""
     from cli import asking, context
 
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setattr(context, "settings", lambda: settings)
     app = typer.Typer()
     asking.register(app)
@@ -219,10 +219,11 @@ def test_the_command_line_classifies_and_ends_with_1_when_a_file_was_bad(
     assert [c["class_key"] for c in json.loads(bad.stdout)["classes"]] == ["c02"]
 
 
-def test_the_command_line_runs_a_saved_statement(korvai, published: Publication):
+def test_the_command_line_runs_a_saved_statement(korvai, graph: Graph, published: Publication):
     result = korvai("cypher", "images/classify", "--param", f"image_id={image_id(2)}", "-p", "k=2")
     assert result.exit_code == 0
     assert "probability" in result.output and "2 rows" in result.output
+    assert active_set(graph, "saree").set in result.output  # whole, however narrow the terminal
     lines = korvai(
         "cypher", "images/classify", "-p", f"image_id={image_id(2)}", "-p", "k=2", "--json"
     ).stdout.splitlines()
