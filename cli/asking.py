@@ -197,9 +197,9 @@ def _show_rows(statement: Statement, rows: list[dict[str, Any]]) -> None:
     table = Table(*(Column(name, overflow="fold") for name in columns), box=None, header_style="bold")
     for row in rows:
         table.add_row(*(escape(_cell(row.get(column))) for column in columns))
-    out = context.console
-    # A pipe has no width: ids must come out whole there.
-    out.print(table, width=out.width if out.is_terminal else _WIDEST, crop=False)
+    if not context.console.is_terminal:
+        context.console.width = _WIDEST  # a pipe has no width: ids must come out whole there
+    context.console.print(table)
     context.console.print(f"[dim]{len(rows):,} rows[/]")
 
 

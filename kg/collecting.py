@@ -42,10 +42,19 @@ def remove_versions(graph: Graph, store: Store, *, keep: str, reporter: Reporter
     graph.run("publish/collect_versions", keep=keep)
     for row in graph.run("publish/find_collected"):
         version = row["version"]
+        # Removing the one before may have taken a minute, in which somebody may have published this one again.
+        if not _is_collected(graph, version):
+            continue
         if removed := _remove_image_vectors(graph, version, row["image_index"]):
             reporter.note(f"removed {removed:,} vectors of version {version}: no set of it can become active any more")
-        shutil.rmtree(store.models / version, ignore_errors=True)
-        graph.run("publish/mark_removed", version=version)
+        if _is_collected(graph, version):
+            shutil.rmtree(store.models / version, ignore_errors=True)
+            graph.run("publish/mark_removed", version=version)
+
+
+def _is_collected(graph: Graph, version: str) -> bool:
+    found = graph.one("publish/find_version", version=version)
+    return found is not None and bool(found["collected"])
 
 
 def _remove_image_vectors(graph: Graph, version: str, index: str) -> int:

@@ -10,7 +10,7 @@ import neo4j
 from neo4j.exceptions import AuthError, DriverError, Neo4jError, ServiceUnavailable, SessionExpired, TransientError
 
 from cypher import Statement, StatementFileError, load
-from kg.errors import GraphUnavailable, SchemaViolation, ServiceError, SettingsError, StatementError
+from kg.errors import GraphUnavailable, SchemaViolation, SettingsError, StatementError
 from kg.server.connection import Neo4jAddress, neo4j_address
 from kg.settings import Settings
 
@@ -23,7 +23,8 @@ _SUPPORTED = "5.26"
 def connect(settings: Settings) -> Graph:
     """Open the configured graph: NEO4J_URI, or the embedded server of this home.
 
-    Raises: ServiceError (nothing runs), SettingsError (wrong password), GraphUnavailable, SchemaViolation (other version).
+    Raises: ServiceError (nothing runs), SettingsError (wrong password), GraphUnavailable, SchemaViolation (another
+    version).
     """
     return Graph(neo4j_address(settings), timeout_s=settings.statement_timeout_s)
 
@@ -124,8 +125,8 @@ class Graph:
             version = session.run(load("server/version").text).single(strict=True)["version"]
         if not version.startswith(_SUPPORTED + "."):
             raise SchemaViolation(
-                f"connecting to {self.address.uri}: the server is Neo4j {version}; Korvai is tested with {_SUPPORTED} only; "
-                "unset NEO4J_URI to use the embedded one"
+                f"connecting to {self.address.uri}: the server is Neo4j {version}; Korvai is tested with {_SUPPORTED} "
+                "only; unset NEO4J_URI to use the embedded one"
             )
 
 
@@ -178,15 +179,14 @@ def translating(what: str) -> Iterator[None]:
         yield
     except AuthError as error:
         raise SettingsError(
-            f"{what}: the server refused user and password; set NEO4J_USER and NEO4J_PASSWORD, or restore HOME/neo4j/password"
+            f"{what}: the server refused user and password; set NEO4J_USER and NEO4J_PASSWORD, or restore "
+            "HOME/neo4j/password"
         ) from error
     except (ServiceUnavailable, SessionExpired, TransientError) as error:
         raise GraphUnavailable(f"{what}: {_line(error)}; is the server up? (`korvai status`)") from error
     except Neo4jError as error:
         raise StatementError(f"{what}: {_line(error)}") from error
     except (DriverError, OSError) as error:
-        if isinstance(error, ServiceError):
-            raise
         raise GraphUnavailable(f"{what}: {_line(error)}") from error
 
 

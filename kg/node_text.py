@@ -21,10 +21,11 @@ _TIDY = (
 )
 
 
-def node_text(template: str, properties: Mapping[str, Any], *, key: str) -> str:
-    """The filled template. A clause (up to a comma, semicolon or full stop) all of whose fields are missing is left
-    out, so "{name}, born {birth} {birth_place}." makes "Amrita Sher-Gil." and never "Amrita Sher-Gil, born." Where
-    nothing is left, the text is the key.
+def node_text(template: str, properties: Mapping[str, Any], *, otherwise: str) -> str:
+    """The filled template, or `otherwise` where nothing of it is left.
+
+    A clause (up to a comma, semicolon or full stop) all of whose fields are missing is left out: "{name}, born {birth}
+    {birth_place}." makes "Amrita Sher-Gil." and never "Amrita Sher-Gil, born."
     """
     values = {name: _as_text(value) for name, value in properties.items()}
     kept: list[str] = []
@@ -33,7 +34,7 @@ def node_text(template: str, properties: Mapping[str, Any], *, key: str) -> str:
             kept.append(clause.format_map(_Blank(values)))
         elif kept and clause[-1] in ".;":
             kept[-1] = kept[-1].rstrip(",; ") + clause[-1]
-    return _tidy(" ".join(kept)) or key
+    return _tidy(" ".join(kept)) or otherwise
 
 
 class _Blank(dict):

@@ -1,6 +1,7 @@
 """How does long work tell whoever waits how far it is, without knowing who that is?
 
-Work takes a `Reporter`; the CLI passes one that draws bars, a worker one that writes Job properties, a test the silent one.
+Work takes a `Reporter`; the CLI passes one that draws bars, a worker one that writes the state of
+its task, a test the silent one.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ class SilentReporter:
 
     @contextmanager
     def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:  # noqa: ARG002
-        yield lambda n=1, **metrics: None
+        yield lambda n=1, **metrics: None  # noqa: ARG005 (the protocol names them)
 
     def note(self, message: str) -> None:
         """Drop the message."""

@@ -107,11 +107,14 @@ def refresh_set(
     started_by: str | None = None,
     store: Store | None = None,
     reporter: Reporter | None = None,
+    only_while_active: bool = False,
 ) -> str:
     """Write new class vectors of an existing version as a new set and make it active; image vectors stay as they are.
 
-    With `store`, versions that become useless are removed at once; without, which is quicker, at the next publish.
-    Shapes: class_vectors (len(class_keys), dim). Raises: NodeNotFound (no such version), and what `publish` raises.
+    With `store`, versions that become useless are removed at once; without, which is quicker, at the next publish. With
+    `only_while_active` a version that was replaced while the vectors were computed does not come back.
+    Shapes: class_vectors (len(class_keys), dim).
+    Raises: NodeNotFound (no such version), StaleToken (another version is active), and what `publish` raises.
     """
     domain = load_domain(domain) if isinstance(domain, str) else domain
     task = domain.task(task)[0]
@@ -130,6 +133,8 @@ def refresh_set(
         started_by=started_by or whoever(),
     )
     token = take_token(graph, domain, task)
+    if only_while_active and (now := active_set(graph, domain, task).version) != version:
+        raise StaleToken(f"refreshing {version}: version {now} was made active meanwhile; refresh again")
     retire_outdated(graph, domain, task, token=token)
     _announce(graph, {"id": version}, described, token)
     _write_class_vectors(graph, domain, described, class_keys, class_vectors, token)

@@ -116,29 +116,31 @@ def read_parts(graph: Graph, domain: Domain, *, reporter: Reporter) -> dict[str,
     Raises: GraphError when somebody keeps writing faster than we read.
     """
     parts = parts_of(domain)
-    expected = _fingerprints(graph, domain, parts)
-    read: dict[str, Any] = {}
-    seen: dict[str, Fingerprint] = {}
-    changed = list(parts)
+    (present,) = graph.run("pull/present")
+    total = present["nodes"] + present["relationships"]
+    read: dict[str, Any] = {part.name: part.columns() for part in parts}
+    seen: dict[str, Fingerprint] = dict.fromkeys(read, _NOTHING)
+    # Planning a statement costs the server more than reading a small part: none is asked for what is not there. Should
+    # it come meanwhile, the fingerprints say so.
+    changed = [part for part in parts if _is_present(part, present)]
     for attempt in range(_TRIES):
         again = f", what changed meanwhile ({attempt})" if attempt else ""
-        with reporter.stage(
-            f"pulling the graph{again}", sum(expected[part.name][0] for part in changed), "rows"
-        ) as advance:
+        with reporter.stage(f"pulling the graph{again}", total, "rows") as advance:
             for part in changed:
-                # Planning a statement costs the server more than reading a small part, so none is asked for what is
-                # empty; should it have filled since, the fingerprints that follow say so.
-                empty = expected[part.name] == _NOTHING
-                known = (part.columns(), _NOTHING) if empty else _read(graph, part, read, advance)
-                read[part.name], seen[part.name] = known
-        expected = _fingerprints(graph, domain, parts)
-        changed = [part for part in parts if _differs(graph, part, seen[part.name], expected[part.name])]
+                read[part.name], seen[part.name] = _read(graph, part, read, advance)
+        now = _fingerprints(graph, domain, parts)
+        changed = [part for part in parts if _differs(graph, part, seen[part.name], now[part.name])]
+        total = sum(now[part.name][0] for part in changed)
         if not changed:
             return read
     raise GraphError(
         f"pulling the graph: {', '.join(part.name for part in changed[:4])} kept changing during {_TRIES} reads; "
         "pull again when the import or the curators pause"
     )
+
+
+def _is_present(part: Part, present: Row) -> bool:
+    return part.label in present["labels"] if part.label else (part.type or "HAS_IMAGE") in present["types"]
 
 
 def _read(graph: Graph, part: Part, read: Mapping[str, Any], advance: Advance) -> tuple[Any, Fingerprint]:

@@ -11,21 +11,47 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from cypher import load
+from cypher import load, names
 from kg.errors import SchemaViolation
 from kg.graph import Graph
 
-__all__ = ["Domain", "EdgeType", "NodeType", "Relation", "Task", "check_disjoint", "domain_names", "ensure_schema", "load_domain"]
+__all__ = [
+    "Domain",
+    "EdgeType",
+    "NodeType",
+    "Relation",
+    "Task",
+    "check_disjoint",
+    "domain_names",
+    "ensure_schema",
+    "load_domain",
+]
 
 EdgeType = tuple[str, str, str]
 """(source label, relation type, target label)"""
 
 _SCHEMAS = Path(__file__).parent / "schemas"
 OVERLAY_LABELS = frozenset(
-    "Image ImageVector Class Concept SceneObject Attribute Caption Prediction Edit Batch Job Explanation ModelVersion "
-    "EmbeddingSet Task SchemaStep".split()
+    [
+        "Image",
+        "ImageVector",
+        "Class",
+        "Concept",
+        "SceneObject",
+        "Attribute",
+        "Caption",
+        "Prediction",
+        "Edit",
+        "Batch",
+        "Job",
+        "Explanation",
+        "ModelVersion",
+        "EmbeddingSet",
+        "Task",
+        "SchemaStep",
+    ]
 )
 """Labels of Korvai's own overlay; no domain may use one."""
 
@@ -142,7 +168,9 @@ def load_domain(name: str | Path) -> Domain:
     """
     path = Path(name) if str(name).endswith((".yaml", ".yml")) else _SCHEMAS / f"{name}.yaml"
     if not path.is_file():
-        raise SchemaViolation(f"graph {str(name)!r}: no such domain; known: {', '.join(domain_names())}, or a YAML file's path")
+        raise SchemaViolation(
+            f"graph {str(name)!r}: no such domain; known: {', '.join(domain_names())}, or a YAML file's path"
+        )
     try:
         return Domain.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:
@@ -159,18 +187,17 @@ def check_disjoint(*domains: Domain) -> None:
         for label in domain.node_types:
             if owner.setdefault(label, domain.domain) != domain.domain:
                 raise SchemaViolation(
-                    f"label {label!r} is used by {owner[label]} and by {domain.domain}; rename one, or use another database"
+                    f"label {label!r} is used by {owner[label]} and by {domain.domain}; rename one, or use another "
+                    "database"
                 )
 
 
 def ensure_schema(graph: Graph, *domains: Domain) -> None:
     """Create the overlay's and the domains' constraints where they are missing; safe to repeat.
 
-    Raises: SchemaViolation when existing data breaks a key's uniqueness (StatementError underneath names the values).
+    Raises: SchemaViolation for domains that share a label, StatementError when existing data breaks a key's uniqueness.
     """
     check_disjoint(*domains)
-    from cypher import names
-
     for name in sorted(n for n in names() if n.startswith("schema/0")):
         graph.run(name)
     for domain in domains:

@@ -30,7 +30,8 @@ class Settings(BaseSettings):
     )
 
     environment: Literal["development", "test", "production"] = Field(
-        "development", description="Placeholder passwords are refused in production; tests refuse any graph but a test one."
+        "development",
+        description="Placeholder passwords are refused in production; tests refuse any graph but a test one.",
     )
     home: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_path("korvai")),
@@ -38,7 +39,8 @@ class Settings(BaseSettings):
     )
     store: Path | None = Field(
         None,
-        description="Folder of images, features, snapshots, runs and models; all machines mount the same. Default: HOME/store.",
+        description="Folder of images, features, snapshots, runs and models; all machines mount the same. "
+        "Default: HOME/store.",
         validate_default=True,
     )
     jars: Path | None = Field(
@@ -49,7 +51,9 @@ class Settings(BaseSettings):
         validation_alias=_named("neo4j_uri", "NEO4J_URI"),
         description="An existing Neo4j 5.26 server, e.g. bolt://localhost:7687; unset: the embedded one.",
     )
-    neo4j_user: str = Field("neo4j", validation_alias=_named("neo4j_user", "NEO4J_USER"), description="User of that server.")
+    neo4j_user: str = Field(
+        "neo4j", validation_alias=_named("neo4j_user", "NEO4J_USER"), description="User of that server."
+    )
     neo4j_password: SecretStr | None = Field(
         None, validation_alias=_named("neo4j_password", "NEO4J_PASSWORD"), description="Password of that user."
     )
@@ -57,10 +61,14 @@ class Settings(BaseSettings):
         "neo4j", validation_alias=_named("neo4j_database", "NEO4J_DATABASE"), description="Database on that server."
     )
     neo4j_heap_mib: int = Field(1024, ge=256, description="Heap of the embedded Neo4j, in MiB.")
-    neo4j_http_port: int = Field(7474, description="First choice for the embedded Browser's port; the next free one is taken.")
+    neo4j_http_port: int = Field(
+        7474, description="First choice for the embedded Browser's port; the next free one is taken."
+    )
     neo4j_bolt_port: int = Field(7687, description="First choice for the embedded Bolt port.")
     redis_url: str | None = Field(
-        None, validation_alias=_named("redis_url", "REDIS_URL"), description="An existing Redis; unset: the embedded one."
+        None,
+        validation_alias=_named("redis_url", "REDIS_URL"),
+        description="An existing Redis; unset: the embedded one.",
     )
     redis_port: int = Field(6379, description="First choice for the embedded Redis port.")
     api_port: int = Field(8000, description="First choice for the HTTP API's port (loopback).")
@@ -103,6 +111,7 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
         )
         raise SettingsError(f"settings: {problems}") from error

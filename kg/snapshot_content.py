@@ -111,7 +111,8 @@ def _node_table(domain: Domain, label: str, columns: NodeColumns) -> tuple[NodeT
     fields, template = fields_of(domain, label), domain.node_types[label].text
     keys = _checked_keys(domain, label, [values[0] for values in columns.values])
     order = sorted(range(len(keys)), key=keys.__getitem__)
-    texts = [node_text(template, dict(zip(fields, columns.values[i], strict=True)), key=keys[i]) for i in order]
+    # Where a template finds nothing, the label stands: a key may say more than the template wants said, the class even.
+    texts = [node_text(template, dict(zip(fields, columns.values[i], strict=True)), otherwise=label) for i in order]
     rows = np.empty(len(keys), np.int32)
     rows[order] = np.arange(len(keys), dtype=np.int32)
     return NodeTable([keys[i] for i in order], texts), _RowsOf(ids, rows)

@@ -21,7 +21,7 @@ from PIL import Image
 
 from kg.errors import StoreError, UnreadableMedia
 
-__all__ = ["MAX_IMAGE_MIB", "MAX_IMAGE_PX", "Store", "StoredImage", "atomic_write", "disk_guard"]
+__all__ = ["IMAGE_FORMATS", "MAX_IMAGE_MIB", "MAX_IMAGE_PX", "Store", "StoredImage", "atomic_write", "disk_guard"]
 
 MAX_IMAGE_PX = 200_000_000
 """Images with more pixels are refused before they are decoded."""
@@ -30,7 +30,8 @@ MAX_IMAGE_MIB = 512
 """Files larger than this are refused before they are read."""
 
 _SUFFIX = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tif", "GIF": "gif", "BMP": "bmp"}
-_FORMATS = [name for name in _SUFFIX if name != "MPO"]  # a JPEG of several pictures; the JPEG reader finds it
+IMAGE_FORMATS = tuple(name for name in _SUFFIX if name != "MPO")  # a JPEG of several pictures; the JPEG reader finds it
+"""What Pillow may take an image for. Its other readers are not for anybody's files: one of them runs Ghostscript."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -220,12 +221,12 @@ def _opened(data: bytes, name: str) -> Image.Image:
     # Pillow's own guard warns at a number that is not ours; setting the same value again is harmless between threads.
     Image.MAX_IMAGE_PIXELS = MAX_IMAGE_PX
     try:
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _gigantic(name) from error
     except Exception as error:
         raise UnreadableMedia(
-            f"{name}: not an image that can be read ({_line(error)}); use {', '.join(_FORMATS)}"
+            f"{name}: not an image that can be read ({_line(error)}); use {', '.join(IMAGE_FORMATS)}"
         ) from error
     if image.size[0] * image.size[1] > MAX_IMAGE_PX:
         raise _gigantic(name)

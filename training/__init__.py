@@ -1,1 +1,1 @@
-"""How do models learn from graph and image? Engine, recipes, losses and metrics; never imports neo4j, celery or fastapi."""
+"""How do models learn from graph and image? Engine, recipes, losses, metrics; without neo4j, celery and fastapi."""

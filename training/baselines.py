@@ -21,7 +21,7 @@ def linear_probe_scores(
     """A logistic regression on standardised features, as a function from features to log-probabilities.
 
     Classes that were not trained on get -inf.
-    Shapes: train and valid are (features (n, d), class rows (n,)); the function takes (m, d) and returns (m, n_classes).
+    Shapes: train and valid (features (n, d), class rows (n,)); the function (m, d) -> (m, n_classes).
     """
     probes = [_probe(strength).fit(*train) for strength in STRENGTHS]
     best = max(probes, key=lambda probe: probe.score(*valid))

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from kg.errors import CheckpointMismatch, LossDiverged, RecipeConfigError
 from kg.progress import Reporter, SilentReporter
+from kg.store import atomic_write
 from training.checkpoint import (
     BEST,
     LAST,
@@ -279,10 +280,8 @@ class _Loop:
         self._saved_at_s = time.monotonic()
 
     def _write_history(self) -> None:
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        temporary = self.run_dir / ".history.json.tmp"
-        temporary.write_text(json.dumps(self.position.history, indent=1))
-        temporary.replace(self.run_dir / "history.json")
+        with atomic_write(self.run_dir / "history.json") as file:
+            file.write(json.dumps(self.position.history, indent=1).encode())
 
     def _finish(self) -> FitResult:
         place = self.position

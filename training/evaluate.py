@@ -66,7 +66,9 @@ class Table:
 
     def lines(self) -> list[str]:
         """The table as Markdown, mean ± standard deviation."""
-        columns = [c for c in ("all_classes", "seen", "unseen", "harmonic", "ece") if any(getattr(r, c) for r in self.rows)]
+        columns = [
+            c for c in ("all_classes", "seen", "unseen", "harmonic", "ece") if any(getattr(r, c) for r in self.rows)
+        ]
         head = ["method", *(column.replace("_", " ") for column in columns)]
         body = [[row.method, *(_told(getattr(row, column)) for column in columns)] for row in self.rows]
         return [_line(head), _line(["---"] * len(head)), *map(_line, body), "", *self.notes]
@@ -175,7 +177,12 @@ class _Bench:
     """All methods on one snapshot, with the same examples for the same seed and hold-out."""
 
     def __init__(
-        self, snapshot: Snapshot, settings: Settings, config: Config, features: Features | None, reporter: Reporter | None
+        self,
+        snapshot: Snapshot,
+        settings: Settings,
+        config: Config,
+        features: Features | None,
+        reporter: Reporter | None,
     ) -> None:
         self.snapshot, self.config, self.reporter = snapshot, config, reporter or SilentReporter()
         self.store = Store(settings.store_dir)
@@ -221,6 +228,7 @@ class _Bench:
             torch.set_num_threads(recipe.config.threads)
             fit(recipe, run_dir=self._run_dir(recipe.config))
             torch.set_num_threads(before)
+            recipe.calibrate()
             return recipe.scores
         if method == ATTRIBUTES:
             vectors = recipe.attribute_vectors().numpy()
@@ -229,7 +237,9 @@ class _Bench:
         count = len(recipe.examples.class_keys)
         if method == MEANS:
             scale = recipe.config.scale
-            return lambda s: _with_targets(recipe, s, lambda feat: scale * class_mean_scores(*train, feat, n_classes=count))
+            return lambda s: _with_targets(
+                recipe, s, lambda feat: scale * class_mean_scores(*train, feat, n_classes=count)
+            )
         probe = linear_probe_scores(train, valid, n_classes=count)
         return lambda split: _with_targets(recipe, split, probe)
 

@@ -1,7 +1,7 @@
 """Where does a recipe get the vectors of nodes, phrases and images, without encoding anything twice?
 
-An encoder is opened when something new has to be encoded, and not before: a refresh that finds all it needs in the cache
-loads no weights at all.
+An encoder is opened when something new has to be encoded, and not before: a refresh that finds all it needs in the
+cache loads no weights at all.
 """
 
 from __future__ import annotations
@@ -47,7 +47,12 @@ class StoredFeatures:
     """Features through the store's cache."""
 
     def __init__(
-        self, store: Store, *, image_spec: str, reporter: Reporter | None = None, known: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        store: Store,
+        *,
+        image_spec: str,
+        reporter: Reporter | None = None,
+        known: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.store, self.image_spec, self.reporter = store, image_spec, reporter or SilentReporter()
         self._known = {name: dict(entry) for name, entry in (known or {}).items()}

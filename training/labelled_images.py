@@ -73,7 +73,9 @@ def label_images(
     held_out = _rows_of(class_keys, hold_out, chosen.target)
     split = _splits(snapshot, image_row, split_name=split_name, rng_seed=rng_seed, fractions=fractions)
     split = np.where(np.isin(class_row, held_out), HELD_OUT, split)
-    examples = LabelledImages(name, class_keys, item_label, class_label, image_row, item_row, class_row, split, held_out)
+    examples = LabelledImages(
+        name, class_keys, item_label, class_label, image_row, item_row, class_row, split, held_out
+    )
     _check(examples)
     return examples
 
@@ -81,13 +83,13 @@ def label_images(
 def leaking_edges(snapshot: Any, examples: LabelledImages) -> dict[EdgeType, np.ndarray]:
     """Mask of edges to drop, so that no label outside train can reach a class embedding.
 
-    Every relation between items and classes, whatever its name, loses its non-train items; held-out items lose all.
+    Every relation between items and classes, whatever its name, loses its non-train items; held-out items lose all. An
+    item counts as train only when all of its images are: a class embedding takes in every image of a linked item.
     Shapes: edge type -> bool (edges,).
     """
     kept, gone = (np.zeros(snapshot.count(examples.item_label), dtype=bool) for _ in range(2))
     kept[examples.item_row[examples.of("train")]] = True
-    evaluated = np.setdiff1d(examples.item_row, examples.item_row[examples.of("train")])
-    kept[evaluated] = False
+    kept[examples.item_row[examples.split != "train"]] = False
     gone[_items_of_classes(snapshot, examples)] = True
     masks = {}
     for edge_type in snapshot.edge_types:
@@ -135,7 +137,9 @@ def _splits(
     """Split names of the examples; a split that came with the images wins."""
     supplied = [value or None for value in snapshot.images.split]
     units = list(snapshot.images.sha256)
-    codes = assign(units, name=split_name, seed=rng_seed, fractions=fractions, supplied=supplied if any(supplied) else None)
+    codes = assign(
+        units, name=split_name, seed=rng_seed, fractions=fractions, supplied=supplied if any(supplied) else None
+    )
     return np.asarray(SPLITS, dtype=object)[codes[image_row]]
 
 

@@ -87,7 +87,9 @@ def _figures(folder: RunFolder, recipe: Any, metrics: Mapping[str, Any], tested:
         "class_map": class_map(
             recipe.masked_class_vectors().numpy(),
             keys,
-            images=recipe.encode_images(recipe.image_feat[recipe.examples.image_row[recipe.examples.of(tested)]]).numpy(),
+            images=recipe.encode_images(
+                recipe.image_feat[recipe.examples.image_row[recipe.examples.of(tested)]]
+            ).numpy(),
             targets=targets.numpy(),
             held_out=set(recipe.examples.held_out.tolist()),
         ),
@@ -160,7 +162,11 @@ def _versions() -> list[tuple[str, str]]:
 
 def _template() -> Any:
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"percent": _percent, "shown": _shown}
     return environment.get_template("report.html")

@@ -65,7 +65,9 @@ def class_map(
     for row, (key, mark) in enumerate(zip(keys, marks, strict=True)):
         unseen = row in held_out
         axes.scatter(*mark, color=colours[row], s=70, marker="D" if unseen else "o", edgecolors=_INK, linewidths=0.8)
-        axes.annotate(key + (" (unseen)" if unseen else ""), mark, xytext=(6, 5), textcoords="offset points", fontsize=8)
+        axes.annotate(
+            key + (" (unseen)" if unseen else ""), mark, xytext=(6, 5), textcoords="offset points", fontsize=8
+        )
     axes.set_xticks([])
     axes.set_yticks([])
     return _png(figure)
@@ -78,7 +80,9 @@ def reliability(probabilities: np.ndarray, targets: np.ndarray, *, bins: int = 1
     place = np.minimum((sure * bins).astype(int), bins - 1)
     filled = [i for i in range(bins) if (place == i).any()]
     axes.plot([0, 1], [0, 1], color=_FAINT, lw=1, ls=":")
-    axes.bar([(i + 0.5) / bins for i in filled], [right[place == i].mean() for i in filled], width=0.85 / bins, color=_GOLD)
+    axes.bar(
+        [(i + 0.5) / bins for i in filled], [right[place == i].mean() for i in filled], width=0.85 / bins, color=_GOLD
+    )
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the first class", ylabel="share that is right")
     return _png(figure)
 

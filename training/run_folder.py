@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kg.errors import StoreError
+from kg.store import atomic_write
 from training.configuration import dump_config
 from training.registry import RecipeConfig
 
@@ -104,15 +105,6 @@ class RunFolder:
         """Replace metrics.json."""
         self._write(self.metrics_file, json.dumps(metrics, indent=1, sort_keys=True))
 
-    def write_snapshot(self, snapshot: dict[str, Any]) -> None:
-        """Replace snapshot.json."""
-        self._write(self.snapshot_file, json.dumps(snapshot, indent=1, sort_keys=True))
-
     def _write(self, path: Path, text: str) -> None:
-        temporary = path.with_name(f".{path.name}.tmp")
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise StoreError(f"writing {path}: {error}; free space or make the store writable") from error
+        with atomic_write(path) as file:
+            file.write(text.encode())

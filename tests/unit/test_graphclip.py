@@ -20,6 +20,7 @@ from training.recipes.graphclip import Config, GraphClip
 from training.registry import get_recipe
 
 PHRASES = {relation: f"{relation} {{text}}" for relation in ("BODY_COLOUR", "BORDER_COLOUR", "BODY_MOTIF")}
+AS_THE_SAREE_PRESET = {"image_projection": "none", "pseudo_unseen_folds": 2, "scale": 40.0}
 MADE_IN = ("Saree", "MADE_IN", "Cluster")
 
 
@@ -67,7 +68,7 @@ def test_two_steps_are_one_step_and_a_resume(world, tmp_path):
     fit(resumed, run_dir=tmp_path / "half", max_steps=2)
     for name, value in whole.module().state_dict().items():
         assert torch.equal(value, resumed.module().state_dict()[name]), name
-    assert not torch.equal(whole.module().logit_scale, half.module().logit_scale)
+    assert not torch.equal(whole.network().logit_scale, half.network().logit_scale)
 
 
 def test_loss_is_the_slow_reference(world):
@@ -76,7 +77,7 @@ def test_loss_is_the_slow_reference(world):
     batch = next(recipe.train_batches(0, torch.Generator().manual_seed(0), 0))
     losses, _ = recipe.training_step(batch)
     classes, images = recipe.masked_class_vectors(), recipe.encode_images(batch["image_feat"])
-    scale = recipe.module().logit_scale.exp()
+    scale = recipe.network().logit_scale.exp()
     slow = []
     for image, target in zip(images, batch["targets"], strict=True):
         logits = torch.stack([scale * (image * c).sum() for c in classes])
@@ -132,7 +133,7 @@ def test_training_starts_at_attribute_matching(world):
     """A class without images is, before any step, the mean over relations of its phrases' weighted means."""
     snapshot, features = world
     recipe = built(snapshot, features, hold_out=("cluster 2",))
-    start = recipe.module().classes.start
+    start = recipe.network().classes.start
     start.text_centre.zero_()
     expected = np.zeros(features.image_width())
     for relation, label in (("BODY_COLOUR", "Colour"), ("BORDER_COLOUR", "Colour"), ("BODY_MOTIF", "Motif")):
@@ -147,8 +148,9 @@ def test_training_starts_at_attribute_matching(world):
 
 def test_a_new_class_is_encoded_without_training_and_moves_no_other(world, tmp_path):
     snapshot, features = world
-    recipe = built(snapshot, features, hold_out=("cluster 2",), epochs=8)
+    recipe = built(snapshot, features, hold_out=("cluster 2",), epochs=8, **AS_THE_SAREE_PRESET)
     fit(recipe, run_dir=tmp_path)
+    recipe.calibrate()
     every = recipe.encode_classes(snapshot)
     assert torch.allclose(every.norm(dim=1), torch.ones(6), atol=1e-6)
     some = recipe.encode_classes(snapshot, ["cluster 4", "cluster 2"])
@@ -159,12 +161,30 @@ def test_a_new_class_is_encoded_without_training_and_moves_no_other(world, tmp_p
         recipe.encode_classes(snapshot, ["cluster 9"])
 
 
+def test_folds_leave_their_classes_out(world):
+    """A fold's network is the same whatever the images of its fold look like, or the choice would be made on trained ones."""
+    snapshot, features = world
+    other = copy.deepcopy(features)
+    recipe = built(snapshot, features, **AS_THE_SAREE_PRESET)
+    fold = recipe._folds[0]
+    other.image_feat[np.isin(snapshot.edges(MADE_IN)[1], fold)] *= -1
+    changed = built(snapshot, other, **AS_THE_SAREE_PRESET)
+    losses = []
+    for one in (recipe, changed):
+        one.module().load_state_dict(recipe.module().state_dict())
+        batch = next(one.train_batches(0, torch.Generator().manual_seed(0), 0))
+        one_losses, _ = one.training_step(batch)
+        losses.append(one_losses["fold0_loss"].item())
+    assert sorted(np.concatenate(recipe._folds).tolist()) == [0, 1, 2, 3, 4, 5]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
 def test_weights_fit_a_network_created_on_another_snapshot(world):
     snapshot, features = world
     recipe = built(snapshot, features)
     opened = GraphClip(recipe.config)
     opened.create(snapshot, features)
-    opened.module().load_state_dict(recipe.module().state_dict())
+    opened.network().load_state_dict(recipe.network().state_dict())
     assert torch.equal(opened.encode_classes(snapshot), recipe.encode_classes(snapshot))
 
 
@@ -178,7 +198,8 @@ def test_published_matrix_does_what_training_did(world, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"layers": 0}, {"layers": 1}, {"layers": 3}, {"start": "none"}, {"normalise": False, "classes": "batch"}]
+    "changes",
+    [{"layers": 0}, {"layers": 1}, {"layers": 3}, {"start": "none"}, {"normalise": False, "classes": "batch"}],
 )
 def test_variants_train(world, tmp_path, changes):
     recipe = built(*world, **changes)
@@ -228,11 +249,16 @@ def dense_layer(snapshot, layer, feats, *, relu):
     out = {label: layer.own[label](feat) for label, feat in feats.items() if label in layer.own}
     for source, relation, target in snapshot.edge_types:
         src, dst = (torch.as_tensor(np.asarray(rows)).long() for rows in snapshot.edges((source, relation, target)))
-        for edge_type, (a, b) in {(source, relation, target): (src, dst), (target, f"rev_{relation}", source): (dst, src)}.items():
+        for edge_type, (a, b) in {
+            (source, relation, target): (src, dst),
+            (target, f"rev_{relation}", source): (dst, src),
+        }.items():
             name = "__".join(edge_type)
             if name in layer.neighbours and edge_type[2] in out:
                 count = snapshot.count(edge_type[2])
-                adjacency = torch.zeros(count, snapshot.count(edge_type[0])).index_put_((b, a), torch.ones(len(a)), accumulate=True)
+                adjacency = torch.zeros(count, snapshot.count(edge_type[0])).index_put_(
+                    (b, a), torch.ones(len(a)), accumulate=True
+                )
                 mean = adjacency / adjacency.sum(1, keepdim=True).clamp_min(1)
                 out[edge_type[2]] = out[edge_type[2]] + layer.neighbours[name](mean @ feats[edge_type[0]])
     return {label: torch.relu(feat) if relu else feat for label, feat in out.items()}

@@ -22,7 +22,9 @@ def test_report_by_hand():
     assert (ikat.precision, ikat.recall, ikat.examples) == (pytest.approx(2 / 3), pytest.approx(2 / 3), 3)
     assert (jamdani.precision, jamdani.recall, jamdani.f1) == (0.5, 0.5, 0.5)
     assert (tissue.recall, tissue.examples) == (0.0, 0)
-    assert report.macro_recall == pytest.approx((2 / 3 + 1 / 2) / 2), "a class without examples must not pull the mean down"
+    assert report.macro_recall == pytest.approx((2 / 3 + 1 / 2) / 2), (
+        "a class without examples must not pull the mean down"
+    )
     assert report.confusion == ((2, 1, 0), (1, 1, 0), (0, 0, 0))
 
 

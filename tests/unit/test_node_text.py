@@ -17,18 +17,18 @@ ARTIST = "{title}, {nationality} artist, born {birth} {birth_place}, died {death
         ({"title": "Amrita Sher-Gil", "birth": 1913, "description": " Painter\n of  villages. "},
          "Amrita Sher-Gil, born 1913. Painter of villages."),
         ({"description": "Somebody."}, "Somebody."),
-        ({"title": None, "birth": ""}, "the-key"),
+        ({"title": None, "birth": ""}, "Artist"),
     ],
 )  # fmt: skip
 def test_clauses_without_a_value_are_left_out(properties, text):
-    assert node_text(ARTIST, properties, key="the-key") == text
+    assert node_text(ARTIST, properties, otherwise="Artist") == text
 
 
 def test_lists_numbers_and_ends_read_well():
     template = "{name} ({other}), of {places}, {year}. {description}."
     properties = {"name": "Jamdani", "places": ["Dhaka", "Tanda"], "year": 1850.0, "description": "Fine muslin."}
-    assert node_text(template, properties, key="k") == "Jamdani, of Dhaka, Tanda, 1850. Fine muslin."
-    assert node_text("{name}", {"name": "Wait... what?"}, key="k") == "Wait... what?"
-    assert node_text("A fixed text", {}, key="k") == "A fixed text"
+    assert node_text(template, properties, otherwise="k") == "Jamdani, of Dhaka, Tanda, 1850. Fine muslin."
+    assert node_text("{name}", {"name": "Wait... what?"}, otherwise="k") == "Wait... what?"
+    assert node_text("A fixed text", {}, otherwise="k") == "A fixed text"
     braces = {"description": "braces {stay} as they are"}
-    assert node_text("{description}", braces, key="k") == braces["description"]
+    assert node_text("{description}", braces, otherwise="k") == braces["description"]

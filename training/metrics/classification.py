@@ -73,12 +73,18 @@ def classification_report(scores: np.ndarray, targets: np.ndarray, *, class_keys
 
 
 def top_k_accuracy(scores: np.ndarray, targets: np.ndarray, *, k: int) -> float:
-    """Share of examples whose class is among the k best; a tie counts as the worse rank, so constant scores win nothing."""
+    """Share of examples whose class is among the k best. A tie counts as the worse rank: constant scores win nothing.
+
+    Shapes: scores (examples, classes), targets (examples,).
+    """
     own = np.take_along_axis(scores, targets[:, None], 1)
     rank = (scores >= own).sum(1)
     return float((rank <= k).mean())
 
 
 def harmonic_mean(first: float, second: float) -> float:
-    """2ab / (a + b), 0 where either is 0; used for seen and unseen accuracy (Xian et al. 2017, generalised zero-shot)."""
+    """2ab / (a + b) of seen and unseen accuracy, 0 where either is 0.
+
+    Reference: Xian et al. 2017, Zero-Shot Learning: A Comprehensive Evaluation, section on generalised zero-shot.
+    """
     return 2 * first * second / (first + second) if first > 0 and second > 0 else 0.0

@@ -1,16 +1,19 @@
 """How does a class become a vector: from the words of its context, the images linked to it, and a graph network?
 
-    E_c = unit( start(c) + sage(c) )
-    start(c) = sum_r a_r mean_{u in N_r(c)} phrase_r(u)  +  b mean_{i in items(c)} visual(i)  -  centre,  + w where c has no item
+    seen(c)   = unit( a unit(text(c) - centre) + b unit(mean of linked images - centre) + sage(c) )
+    unseen(c) = k unit(text(c) - centre) + l g + slack            for a class without linked images
+    text(c)   = weighted mean over relations r of  mean_{u in N_r(c)} phrase_r(u)
 
-`phrase_r(u)` is the text embedding of what relation r says of node u ("green border"). With an untrained SAGE, whose last
-layer starts at zero, a class without images is its attribute phrases' mean: attribute matching is where training starts.
+`phrase_r(u)` is the text embedding of what relation r says of node u ("green border"); g is the mean direction of
+images. With an untrained SAGE, whose last layer starts at zero, a class without images is attribute matching. How loudly
+such a class may speak beside trained ones (k, l) is chosen on training classes that play unseen; slack fills its vector
+to unit length along the direction that images use least.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +25,9 @@ from training.models.sage import HeteroSage
 
 __all__ = ["ClassEncoder", "ClassInputs", "ImageProjection"]
 
+_SEEN_LENGTH = 0.5
+"""Length of a seen class's vector before slack fills it; the logit scale makes up for it."""
+
 
 @dataclass
 class ClassInputs:
@@ -29,17 +35,17 @@ class ClassInputs:
 
     blocks: list[Block]
     """For the network; empty where it has no layers."""
-    near: Block
-    """The one step into the class nodes."""
     texts: dict[str, Tensor]
     """Label -> (outermost sources, text width)."""
     visual: Tensor
     """Image features of the outermost item sources, (items, image width); zero for items without a readable image."""
-    phrases: dict[EdgeType, Tensor] = field(default_factory=dict)
-    """Edge type into the classes -> (sources in `near`, width)."""
-    near_visual: Tensor | None = None
-    """Image features of the item sources in `near`."""
-    own: Tensor | None = None
+    phrase_means: dict[EdgeType, tuple[Tensor, Tensor]]
+    """Edge type into the classes -> weighted mean of what it says (classes, width), and 1 where it says anything."""
+    item_mean: Tensor
+    """Mean image feature of the linked items, (classes, image width)."""
+    linked: Tensor
+    """1 where a class has a linked item, else 0, (classes, 1)."""
+    own: Tensor
     """Text features of the classes themselves, (classes, text width)."""
 
 
@@ -105,35 +111,33 @@ class ClassEncoder(nn.Module):
         start: bool = True,
     ) -> None:
         super().__init__()
-        self.item_edge, self.described_by = item_edge, tuple(described_by)
-        self.item_label, target = item_edge[0], item_edge[2]
+        self.item_edge = item_edge
         self.text_map = nn.Linear(text_width, hidden)
         self.visual_map = nn.Linear(image_width, hidden) if n_layers else None
-        self.sage = (
-            HeteroSage(
-                edge_types, target, width=hidden, width_out=width, n_layers=n_layers, dropout=dropout, zero_start=start
-            )
-            if n_layers
-            else None
-        )
+        form = {"width": hidden, "width_out": width, "n_layers": n_layers, "dropout": dropout, "zero_start": start}
+        self.sage = HeteroSage(edge_types, item_edge[2], **form) if n_layers else None
         self.own_map = None if n_layers else nn.Linear(hidden, width)
-        self.start = ClassStart(item_edge, self.described_by, width=width) if start and n_layers else None
+        self.start = ClassStart(described_by, width=width) if start and n_layers else None
 
     def forward(self, inputs: ClassInputs, projection: ImageProjection, *, keep_items: Tensor | None = None) -> Tensor:
         """`keep_items` (classes, 1) is 0 where a class must do without the images linked to it."""
         return F.normalize(self.raw(inputs, projection, keep_items=keep_items), dim=-1)
 
     def raw(self, inputs: ClassInputs, projection: ImageProjection, *, keep_items: Tensor | None = None) -> Tensor:
-        """The vectors before normalisation."""
+        """The vectors as unnormalised training takes them."""
         total = self._network(inputs, keep_items)
-        return total if self.start is None else total + self.start(inputs, projection, keep_items=keep_items)
+        if self.start is None:
+            return total
+        linked = inputs.linked if keep_items is None else inputs.linked * keep_items
+        seen = self.start.softened(F.normalize(total + self.start.seen(inputs, projection), dim=-1))
+        return linked * seen + (1 - linked) * self.start.unseen(inputs, projection)
 
     def _network(self, inputs: ClassInputs, keep_items: Tensor | None) -> Tensor:
         if self.sage is None:
             return self.own_map(torch.relu(self.text_map(inputs.own)))
         feats = {label: self.text_map(feat) for label, feat in inputs.texts.items()}
         if len(inputs.visual):
-            feats[self.item_label] = self.visual_map(inputs.visual)
+            feats[self.item_edge[0]] = self.visual_map(inputs.visual)
         keep = None if keep_items is None else {self.item_edge: keep_items}
         return self.sage(inputs.blocks, feats, keep=keep)
 
@@ -141,51 +145,72 @@ class ClassEncoder(nn.Module):
 class ClassStart(nn.Module):
     """Where training starts: attribute phrases and linked images, each a unit vector, weighed by learned scalars."""
 
-    def __init__(self, item_edge: EdgeType, described_by: Sequence[EdgeType], *, width: int) -> None:
+    def __init__(self, described_by: Sequence[EdgeType], *, width: int) -> None:
         super().__init__()
-        self.item_edge, self.described_by = item_edge, tuple(described_by)
+        self.described_by = tuple(described_by)
         self.log_relation_weight = nn.Parameter(torch.zeros(max(1, len(self.described_by))))
         self.log_text_weight = nn.Parameter(torch.zeros(()))
         self.log_image_weight = nn.Parameter(torch.zeros(()))
-        self.without_items = nn.Parameter(torch.zeros(width))
-        self.register_buffer("text_centre", torch.zeros(width))
-        self.register_buffer("image_centre", torch.zeros(width))
+        self.register_buffer("unseen_weight", torch.ones(()))
+        self.register_buffer("unseen_bias", torch.zeros(()))
+        for name in ("text_centre", "image_centre", "image_direction", "slack_direction"):
+            self.register_buffer(name, torch.zeros(width))
 
-    def forward(self, inputs: ClassInputs, projection: ImageProjection, *, keep_items: Tensor | None = None) -> Tensor:
-        """Shapes: (classes, width)."""
-        linked = inputs.near.has_neighbours(self.item_edge) if self.item_edge in inputs.near.edge_types else None
-        total = self.text_part(inputs, projection)
-        if linked is not None:
-            linked = linked if keep_items is None else linked * keep_items
-            total = total + self.log_image_weight.exp() * linked * self.image_part(inputs, projection)
-        return total + (1 - linked if linked is not None else 1) * self.without_items
+    def seen(self, inputs: ClassInputs, projection: ImageProjection) -> Tensor:
+        """Text and linked images of every class. Shapes: (classes, width)."""
+        images = F.normalize(projection(inputs.item_mean) - self.image_centre, dim=-1)
+        return self.log_text_weight.exp() * self.text_part(inputs, projection) + self.log_image_weight.exp() * images
+
+    def unseen(self, inputs: ClassInputs, projection: ImageProjection) -> Tensor:
+        """Text alone, as loud as was found good. Shapes: (classes, width)."""
+        spoken = self.unseen_weight * self.text_part(inputs, projection) + self.unseen_bias * self.image_direction
+        return self._filled(spoken) if self.slack_direction.any() else F.normalize(spoken, dim=-1)
+
+    def speak(self, weight: float, bias: float) -> None:
+        """Set how loudly classes without images speak."""
+        self.unseen_weight.fill_(weight)
+        self.unseen_bias.fill_(bias)
+
+    def softened(self, vectors: Tensor) -> Tensor:
+        """Unit vectors of seen classes at a share of their length, so that unseen ones may also be louder than they."""
+        return self._filled(_SEEN_LENGTH * vectors) if self.slack_direction.any() else vectors
+
+    def _filled(self, spoken: Tensor) -> Tensor:
+        """Vectors of at most unit length, filled to it along the slack direction."""
+        spoken = spoken - (spoken @ self.slack_direction)[:, None] * self.slack_direction
+        length = spoken.norm(dim=-1, keepdim=True)
+        slack = (1 - length.square()).clamp_min(1e-6).sqrt()
+        return F.normalize(
+            spoken + torch.where(length < 1, slack, torch.zeros_like(slack)) * self.slack_direction, dim=-1
+        )
 
     def text_part(self, inputs: ClassInputs, projection: ImageProjection) -> Tensor:
-        """The phrases' mean, centred, unit length; nothing where no relation has a phrase."""
-        mean = self.text_mean(inputs, projection)
-        return self.log_text_weight.exp() * F.normalize(mean - self.text_centre, dim=-1) if inputs.phrases else mean
+        """The phrases' mean, centred, unit length; zero where no relation has a phrase."""
+        return F.normalize(self.text_mean(inputs, projection) - self.text_centre, dim=-1)
 
     def text_mean(self, inputs: ClassInputs, projection: ImageProjection) -> Tensor:
         """Weighted mean of the phrases' means over the relations that a class has. Shapes: (classes, width)."""
-        classes = inputs.near.dst_counts[self.item_edge[2]]
-        total, weight = self.without_items.new_zeros((classes, 1)), self.without_items.new_zeros((classes, 1))
-        for i, edge_type in enumerate(self.described_by):
-            if edge_type in inputs.phrases and edge_type in inputs.near.edge_types:
-                scale = self.log_relation_weight[i].exp()
-                total = total + scale * inputs.near.mean(edge_type, inputs.phrases[edge_type])
-                weight = weight + scale * inputs.near.has_neighbours(edge_type)
-        mean = total / weight.clamp_min(1e-6)
-        return mean if projection.identity or not inputs.phrases else projection(mean)
-
-    def image_part(self, inputs: ClassInputs, projection: ImageProjection) -> Tensor:
-        """Mean of the linked images in the joint space, centred, unit length."""
-        mean = projection(inputs.near.mean(self.item_edge, inputs.near_visual))
-        return F.normalize(mean - self.image_centre, dim=-1)
+        if not inputs.phrase_means:
+            return self.text_centre.new_zeros((len(inputs.linked), len(self.text_centre)))
+        said = [(self._weight(t), *inputs.phrase_means[t]) for t in self.described_by if t in inputs.phrase_means]
+        weight = sum(scale * has for scale, _, has in said)
+        mean = sum(scale * phrase for scale, phrase, _ in said) / weight.clamp_min(1e-6)
+        return mean if projection.identity else projection(mean)
 
     @torch.no_grad()
-    def set_centres(self, inputs: ClassInputs, projection: ImageProjection, *, classes: Tensor) -> None:
-        """Take what all training classes have in common out of both parts; a new class gets the same centres."""
-        if inputs.phrases and projection.identity:
+    def prepare(self, inputs: ClassInputs, projection: ImageProjection, *, classes: Tensor, images: Tensor) -> None:
+        """Take what training classes and training images have in common; a new class gets the same.
+
+        Shapes: classes (training classes,) of rows, images (training images, image width).
+        """
+        if not projection.identity:
+            return
+        if inputs.phrase_means:
             self.text_centre.copy_(self.text_mean(inputs, projection)[classes].mean(0))
-        if projection.identity and self.item_edge in inputs.near.edge_types:
-            self.image_centre.copy_(inputs.near.mean(self.item_edge, inputs.near_visual)[classes].mean(0))
+        self.image_centre.copy_(inputs.item_mean[classes].mean(0))
+        self.image_direction.copy_(F.normalize(images.mean(0), dim=0))
+        if projection.rest is None:
+            self.slack_direction.copy_(torch.linalg.eigh(images.T @ images / len(images)).eigenvectors[:, 0])
+
+    def _weight(self, edge_type: EdgeType) -> Tensor:
+        return self.log_relation_weight[self.described_by.index(edge_type)].exp()

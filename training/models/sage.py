@@ -52,7 +52,9 @@ class SageLayer(nn.Module):
                 out[target] = out[target] + self._message(block, edge_type, feats[source], keep)
         return out
 
-    def _message(self, block: Block, edge_type: EdgeType, feat: Tensor, keep: Mapping[EdgeType, Tensor] | None) -> Tensor:
+    def _message(
+        self, block: Block, edge_type: EdgeType, feat: Tensor, keep: Mapping[EdgeType, Tensor] | None
+    ) -> Tensor:
         """Project on whichever side of the mean has fewer rows; the two orders are equal because both are linear."""
         project = self.neighbours[_name(edge_type)]
         if len(feat) > block.dst_counts[edge_type[2]]:

