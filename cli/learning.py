@@ -29,7 +29,7 @@ Set_ = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", he
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
-    for verb in (retrain, jobs, pull, encode, train, publish, refresh, rollback, recipes):
+    for verb in (retrain, jobs, pull, encode, train, publish, refresh, promote, rollback, recipes):
         app.command(rich_help_panel=_PANEL)(verb)
 
 
@@ -143,6 +143,19 @@ def rollback(graph: Graph_ = "saree", task: Task_ = None) -> None:
 
     with context.graph() as opened:
         active = work(opened, graph, task)
+    context.console.print(f"active now: embedding set [bold]{active.set}[/] of version {active.version}")
+
+
+def promote(
+    embedding_set: Annotated[str, typer.Argument(metavar="SET", help="Id that `korvai publish --shadow` printed.")],
+    graph: Graph_ = "saree",
+    task: Task_ = None,
+) -> None:
+    """Make a shadow embedding set the active one."""
+    from kg.activation import promote as work
+
+    with context.graph() as opened:
+        active = work(opened, graph, task, embedding_set)
     context.console.print(f"active now: embedding set [bold]{active.set}[/] of version {active.version}")
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "active_set",
     "fenced",
     "find_active_set",
+    "promote",
     "require_online",
     "rollback",
     "take_token",
@@ -114,6 +115,16 @@ def rollback(graph: Graph, domain: Domain | str, task: str | None = None) -> Act
         raise NodeNotFound(f"rolling back {name}/{task}: there is no previous set; only one was ever active")
     require_online(graph, previous["image_index"])
     activate(graph, name, task, previous["embedding_set"], token)
+    return active_set(graph, name, task)
+
+
+def promote(graph: Graph, domain: Domain | str, task: str | None, set_id: str) -> ActiveSet:
+    """Make a shadow set the active one; the one it replaces becomes the previous.
+
+    Raises: NodeNotFound when there is no such set, StaleToken.
+    """
+    name, task = task_name(domain, task)
+    activate(graph, name, task, set_id, take_token(graph, name, task))
     return active_set(graph, name, task)
 
 

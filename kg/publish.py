@@ -59,6 +59,7 @@ _T = TypeVar("_T")
 def publish(graph: Graph, store: Store, publication: Publication, *, reporter: Reporter, activate: bool = True) -> str:
     """Write a version and an embedding set of it, then make the set the task's active one; returns the set's id.
 
+    Without `activate` the set is a shadow: kept beside the active one until `promote`.
     Raises: DimensionMismatch, SchemaViolation (bad vectors, unknown classes), StoreError, IndexNotReady, StaleToken.
     """
     domain, task = publication.domain, publication.task
@@ -82,7 +83,8 @@ def publish(graph: Graph, store: Store, publication: Publication, *, reporter: R
     add_image_vectors(graph, version, publication.image_ids, publication.image_vectors, reporter=reporter)
     _await_index(graph, version, reporter)
     failpoints.reach("publish.after_image_vectors")
-    _write_class_vectors(graph, domain, described, publication.class_keys, publication.class_vectors, token)
+    keys, vectors = publication.class_keys, publication.class_vectors
+    _write_class_vectors(graph, domain, described, keys, vectors, token, shadow=not activate)
     failpoints.reach("publish.after_class_vectors")
     if activate:
         activation.activate(graph, domain, task, described.id, token)
@@ -280,9 +282,16 @@ def _write_images(graph: Graph, version: str, rows: list[dict[str, Any]]) -> Non
 
 
 def _write_class_vectors(
-    graph: Graph, domain: Domain, described: SetDescription, keys: Sequence[str], vectors: np.ndarray, token: int
+    graph: Graph,
+    domain: Domain,
+    described: SetDescription,
+    keys: Sequence[str],
+    vectors: np.ndarray,
+    token: int,
+    *,
+    shadow: bool = False,
 ) -> None:
-    """All class vectors and state ready, in one transaction."""
+    """All class vectors and state ready or shadow, in one transaction."""
     target = domain.task(described.task)[1].target
     statement = load("publish/write_class_vectors").fill(**{"class": target, "class_key": domain.node_type(target).key})
     with fenced(graph, domain.domain, described.task, token) as tx:
@@ -291,7 +300,7 @@ def _write_class_vectors(
             batch = [{"key": keys[row], "vector": vectors[row].tolist()} for row in rows]
             written += tx.run(statement, property=described.class_property, rows=batch)[0]["keys"]
         _check_written(f"publishing {domain.domain}/{described.task}", target, keys, written)
-        if not tx.run("publish/mark_ready", embedding_set=described.id, classes=len(keys), token=token):
+        if not tx.run("publish/mark_ready", embedding_set=described.id, classes=len(keys), token=token, shadow=shadow):
             raise StaleToken(f"publishing {described.id}: another publisher took over; publish again if you want it")
 
 

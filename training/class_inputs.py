@@ -51,7 +51,7 @@ class Gatherer:
             blocks=blocks if self.n_layers else [],
             texts={name: texts[name][at] for name, at in outermost.items() if name != item},
             visual=visual[outermost.get(item, torch.zeros(0, dtype=torch.long))],
-            phrase_means={t: self._said(snapshot, near, t) for t in near.edge_types if self.phrase(t)},
+            phrase_means=self._said(snapshot, near),
             item_mean=item_mean,
             linked=linked,
             own=texts[label][rows],
@@ -64,11 +64,17 @@ class Gatherer:
         items = visual[near.src_rows[self.item_edge[0]]]
         return near.mean(self.item_edge, items), near.has_neighbours(self.item_edge)
 
-    def _said(self, snapshot: Any, near: Block, edge_type: EdgeType) -> tuple[Tensor, Tensor]:
-        """Mean of what the relation says of each class, and of whom it says anything."""
-        template, keys = self.phrase(edge_type), snapshot.keys(edge_type[0])
-        spoken = torch.as_tensor(self.features.phrases([template.format(text=key) for key in keys]))
-        return near.mean(edge_type, spoken[near.src_rows[edge_type[0]]]), near.has_neighbours(edge_type)
+    def _said(self, snapshot: Any, near: Block) -> dict[EdgeType, tuple[Tensor, Tensor]]:
+        """Mean of what each relation says of each class, and of whom it says anything."""
+        spoken = {}
+        for edge_type in filter(self.phrase, near.edge_types):
+            keys = snapshot.keys(edge_type[0])[near.src_rows[edge_type[0]].numpy()]
+            spoken[edge_type] = [self.phrase(edge_type).format(text=key) for key in keys]
+        if not spoken:
+            return {}
+        vectors = torch.as_tensor(self.features.phrases([text for texts in spoken.values() for text in texts]))
+        parts = dict(zip(spoken, vectors.split([len(texts) for texts in spoken.values()]), strict=True))
+        return {t: (near.mean(t, part), near.has_neighbours(t)) for t, part in parts.items()}
 
     def _texts(self, snapshot: Any) -> dict[str, Tensor]:
         parts = [self.features.texts(snapshot, name) for name in self.text_features]

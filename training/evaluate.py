@@ -86,7 +86,7 @@ def evaluate_saree(
     reporter: Reporter | None = None,
     command: str = "korvai evaluate saree",
 ) -> Table:
-    """Seen clusters over `seeds` splits, and clusters never trained on over random hold-outs of four, all among all classes.
+    """Seen clusters over `seeds` splits, unseen ones over random hold-outs of four, each among all classes.
 
     `floor` is what benchmarks/difficulty_floor.py measured. Raises: what training raises.
     """
@@ -103,8 +103,12 @@ def evaluate_saree(
             for row in rows:
                 bench.measure(row.method, number, hold_out).into(row)
             advance()
-    notes = [f"hold-out {n + 1}: {', '.join(names)}: GraphCLIP seen {s:.3f}, unseen {u:.3f}" for n, (names, s, u) in enumerate(
-        zip(hold_outs_of(classes, hold_outs), rows[0].seen, rows[0].unseen, strict=True))]  # fmt: skip
+    notes = [
+        f"hold-out {number + 1}: {', '.join(names)}: GraphCLIP seen {seen:.3f}, unseen {unseen:.3f}"
+        for number, (names, seen, unseen) in enumerate(
+            zip(hold_outs_of(classes, hold_outs), rows[0].seen, rows[0].unseen, strict=True)
+        )
+    ]
     notes += [f"difficulty floor, {name}: {value:.3f}" for name, value in (floor or {}).items()]
     table = Table(f"Rendered sarees, {len(classes)} clusters, chance {1 / len(classes):.2f}", rows, [], notes)
     table.records += _saree_records(table, command)

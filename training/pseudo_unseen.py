@@ -1,7 +1,7 @@
 """How loudly may a class speak that has no image, beside classes that were trained on theirs?
 
-Some training classes play unseen: a network of its own is trained without them, for each of several groups. On these the
-weight and the bias of classes without images are chosen; classes that are really unseen are never looked at.
+Some training classes play unseen: a network of its own is trained without them, for each of several groups. On these
+the weight and the bias of classes without images are chosen; classes that are really unseen are never looked at.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def class_map(
     dots, marks = (images - images.mean(0)) @ plane, (vectors - centre) @ plane
     dots = dots * (np.abs(marks).max() / max(np.abs(dots).max(), 1e-9))
     colours = _colours(len(keys))
-    axes.scatter(*dots.T, c=[colours[row] for row in targets], s=9, alpha=0.35, linewidths=0)
+    axes.scatter(*dots.T, c=[colours[row] for row in targets], s=14, alpha=0.5, linewidths=0)
     for row, (key, mark) in enumerate(zip(keys, marks, strict=True)):
         unseen = row in held_out
         axes.scatter(*mark, color=colours[row], s=70, marker="D" if unseen else "o", edgecolors=_INK, linewidths=0.8)

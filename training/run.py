@@ -1,4 +1,4 @@
-"""What happens between a graph and a published model: pull, encode, train, measure, publish, and refresh without training?
+"""What happens between a graph and a published model: pull, encode, train, measure, publish, refresh?
 
 Every step is keyed by content: the same snapshot, configuration and encoders find the same run folder, which is resumed
 where it was left, or used as it is when it is finished. So each function may be stopped, repeated and queued at will.
@@ -187,7 +187,7 @@ def refresh(
     """Class vectors of the graph as it is now, by the active version's network; returns the new set's id.
 
     What was not encoded before is, the rest comes from the cache; new images get their vectors too.
-    Raises: NodeNotFound (nothing is published), StoreError, CheckpointMismatch (the domain changed), what publish raises.
+    Raises: NodeNotFound (nothing is published), StoreError, CheckpointMismatch (the domain changed), and publish's.
     """
     reporter, store = reporter or SilentReporter(), Store(settings.store_dir)
     domain = load_domain(domain) if isinstance(domain, str) else domain
@@ -341,7 +341,7 @@ def _open_model(store: Store, version: str, snapshot: Snapshot, reporter: Report
         load_weights(recipe.network(), folder / "model" / _WEIGHTS)
     except CheckpointMismatch as error:
         raise CheckpointMismatch(
-            f"version {version}: its network does not fit the domain {snapshot.domain.domain} as it is now; retrain ({error})"
+            f"version {version}: its network does not fit {snapshot.domain.domain} as it is now; retrain ({error})"
         ) from error
     recipe.temperature = state["temperature"]
     return recipe

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from cypher import load
+from kg.activation import promote
 from kg.errors import (
     DimensionMismatch,
     IndexNotReady,
@@ -138,17 +139,17 @@ def test_there_is_nothing_to_roll_back_to_at_first(graph: Graph, send, tmp_path:
         rollback(graph, "saree", "cluster")
 
 
-def test_a_set_can_wait_for_its_activation(graph: Graph, store: Store, send, tmp_path: Path):
+def test_a_shadow_set_is_kept_until_it_is_promoted(graph: Graph, store: Store, send, tmp_path: Path):
     craft(graph)
     first, second, third = (publication(tmp_path, run=f"run{n}", seed=n) for n in range(3))
-    active, waiting = send(first), send(second, activate=False)
+    active, shadow = send(first), send(second, activate=False)
     assert active_set(graph, "saree").set == active
-    activate(graph, "saree", "cluster", waiting, take_token(graph, "saree", "cluster"))
-    assert active_set(graph, "saree").set == waiting
-    assert rollback(graph, "saree").set == active
-    send(third, activate=False)
-    send(first)  # the one that waited in vain is collected
-    assert_whole(graph, store, [first, second], sets=2)
+    send(third)
+    assert column(graph, "MATCH (s:EmbeddingSet {id: $id}) RETURN s.state", id=shadow) == ["shadow"]
+    assert promote(graph, "saree", "cluster", shadow).set == shadow
+    assert rollback(graph, "saree").set != shadow
+    with pytest.raises(NodeNotFound, match="no ready set"):
+        promote(graph, "saree", "cluster", "nonsense")
 
 
 def test_an_interrupted_publish_leaves_the_old_set_active(

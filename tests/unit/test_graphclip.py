@@ -162,7 +162,7 @@ def test_a_new_class_is_encoded_without_training_and_moves_no_other(world, tmp_p
 
 
 def test_folds_leave_their_classes_out(world):
-    """A fold's network is the same whatever the images of its fold look like, or the choice would be made on trained ones."""
+    """A fold's loss is the same whatever the images of its classes look like: it never trains on them."""
     snapshot, features = world
     other = copy.deepcopy(features)
     recipe = built(snapshot, features, **AS_THE_SAREE_PRESET)

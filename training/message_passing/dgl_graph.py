@@ -21,7 +21,7 @@ def open_graph(
     drop: Mapping[EdgeType, np.ndarray] | None = None,
     weights: Mapping[EdgeType, np.ndarray] | None = None,
 ) -> DglGraph:
-    """The snapshot's graph with reverse edges, without the dropped edges; `weights` (default 1) are per edge before the drop.
+    """The snapshot's graph with reverse edges, without the dropped ones; `weights` (default 1) are for all edges.
 
     Shapes: drop[edge_type], weights[edge_type] (edges of that type,).
     """

@@ -5,9 +5,9 @@
     text(c)   = weighted mean over relations r of  mean_{u in N_r(c)} phrase_r(u)
 
 `phrase_r(u)` is the text embedding of what relation r says of node u ("green border"); g is the mean direction of
-images. With an untrained SAGE, whose last layer starts at zero, a class without images is attribute matching. How loudly
-such a class may speak beside trained ones (k, l) is chosen on training classes that play unseen; slack fills its vector
-to unit length along the direction that images use least.
+images. SAGE's last layer starts at zero, so a class begins at attribute matching and the mean of its images. How loudly
+a class without images speaks beside trained ones (k, l) is chosen on training classes that play unseen; slack fills its
+vector to unit length along the direction that images use least.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class ClassInputs:
 class ImageProjection(nn.Module):
     """Image features to the joint space: identity plus a learned rest where widths agree, else a learned map.
 
-    A linear map that trains like an affine one: features of one encoder share a large mean m, so v - m (m.v / |m|^2) centres
-    them almost exactly and stays linear, which is what a published tower can carry.
+    A linear map that trains like an affine one: features of one encoder share a large mean m, so v - m (m.v / |m|^2)
+    centres them almost exactly and stays linear, which is what a published tower can carry.
     Shapes: (n, width_in) -> (n, width_out), not unit length.
     """
 

@@ -1,11 +1,11 @@
 """GraphCLIP: can a graph network name the classes that an image encoder then recognises?
 
-logits = scale * E_I E_C^T with unit vectors, cross-entropy over all classes of one task. E_I is the (frozen) image encoder
-with an optional linear projection, E_C comes from `training.models.class_encoder` over the snapshot without the labels of
-valid, gate and test. A class that arrives later needs its node and relations only: `encode_classes` is inductive.
+logits = scale * E_I E_C^T with unit vectors, cross-entropy over all classes of one task. E_I is the (frozen) image
+encoder with an optional linear projection, E_C comes from `training.models.class_encoder` over the snapshot without the
+labels of valid, gate and test. A class that arrives later needs its node and relations only (`encode_classes`).
 
-Reference: GraphCLIP (class embeddings from a heterogeneous GraphSAGE beside a CLIP image tower); where the presets differ
-from the paper and its code is listed in `training/recipes/presets/graphclip_paper.yaml`.
+Reference: GraphCLIP (class embeddings from a heterogeneous GraphSAGE beside a CLIP image tower); what is copied from
+the paper and its code, and what is not, stands in `training/presets/graphclip/paper.yaml`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Config(RecipeConfig):
     )
     phrases: dict[str, str] = Field(
         {},
-        description="Relation -> what it says of its other end in the image encoder's words, e.g. BORDER_COLOUR: '{text} border'.",
+        description="Relation -> what it says of its other end in the image encoder's words: '{text} border'.",
     )
     share_power: float = Field(
         1.0, ge=0, le=2, description="Edge weight = share ** this, where relations carry a share."
@@ -139,7 +139,7 @@ class GraphClip:
             network.classes.start.prepare(self.inputs, network.images, classes=torch.as_tensor(classes), images=images)
 
     def create(self, snapshot: Any, encoders: Any) -> None:
-        """Create the network alone, for weights that were trained before; then `encode_classes` and `encode_images` work."""
+        """Create the network alone, for weights that were trained before; then images and classes can be encoded."""
         self.encoders = encoders
         task, _ = snapshot.domain.task(self.config.task)
         self.tasks, self.item_edge = (task,), tuple(snapshot.domain.task_edge_type(task))
@@ -184,16 +184,17 @@ class GraphClip:
                 }
 
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Cross-entropy over all classes that are trained on; each fold's network the same without its fold."""
+        """Cross-entropy over all classes that are trained on, as a mean with that of the folds' networks."""
         feat = F.dropout(batch["image_feat"], self.config.image_dropout, training=self._network.training)
         logits = self._training_logits(self._network, feat, batch["keep_items"], batch["targets"])
-        losses = {"class_loss": self._loss(logits, batch["targets"])}
+        share = 1 / (1 + len(self._folds))
+        losses = {"class_loss": share * self._loss(logits, batch["targets"])}
         for number, (network, left_out) in enumerate(zip(self._module["folds"], self._folds, strict=True)):
             rows = ~torch.isin(batch["targets"], torch.as_tensor(left_out))
             if rows.any():
                 keep = self._without(left_out, batch["keep_items"])
                 part = self._training_logits(network, feat[rows], keep, batch["targets"][rows], left_out=left_out)
-                losses[f"fold{number}_loss"] = self._loss(part, batch["targets"][rows])
+                losses[f"fold{number}_loss"] = share * self._loss(part, batch["targets"][rows])
         hit = (logits.argmax(1) == batch["targets"]).float().mean()
         return losses, {"batch_top1": float(hit), "scale": float(self._network.scale().detach())}
 
@@ -302,7 +303,7 @@ class GraphClip:
 
     @torch.no_grad()
     def attribute_vectors(self) -> Tensor:
-        """Attribute matching, the baseline: unit means of each class's phrases, before any training. Shapes: (classes, width)."""
+        """Attribute matching, the baseline: unit means of the classes' phrases. Shapes: (classes, width)."""
         if self._network.classes.start is None:
             raise RecipeConfigError(
                 "attribute_vectors: this run has no phrases; set start: attributes and layers above 0"
@@ -314,7 +315,7 @@ class GraphClip:
         return [str(key) for key in snapshot.keys(self.item_edge[2])]
 
     def image_matrix(self) -> Tensor | None:
-        """The linear map from encoder features to the joint space, None for the identity. Shapes: (width, image width)."""
+        """The map from encoder features to the joint space, None for the identity. Shapes: (width, image width)."""
         return self._network.images.matrix()
 
     def frozen_splits(self) -> dict[str, list[str]]:
@@ -339,7 +340,7 @@ class GraphClip:
         )
 
     def _create(self, domain: Domain) -> _Network:
-        """The network follows from configuration, domain and the encoders' widths alone, so that it fits any snapshot."""
+        """A network; it follows from configuration, domain and widths alone, so that it fits any snapshot."""
         config, image_width = self.config, self.encoders.image_width()
         width = config.width or image_width
         types = [tuple(edge_type) for edge_type in domain.edge_types]
@@ -376,7 +377,7 @@ class GraphClip:
         return logits.masked_fill(~self._competing(targets, left_out), float("-inf"))
 
     def _competing(self, targets: Tensor, left_out: np.ndarray | None) -> Tensor:
-        """Classes in the cross-entropy: never held-out ones, which would only ever be pushed away. Shapes: (classes,)."""
+        """Classes in the cross-entropy: never held-out ones, which would only be pushed away. Shapes: (classes,)."""
         competing = torch.zeros(len(self.examples.class_keys), dtype=torch.bool, device=targets.device)
         competing[targets if self.config.classes == "batch" else torch.as_tensor(self._trained_classes)] = True
         if left_out is not None:
