@@ -8,6 +8,7 @@ same graph.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import time
@@ -205,6 +206,7 @@ class Snapshot:
         directions in place, each once; every other type (s, name, t) gets (t, "rev_name", s) with `reverse`.
         Raises: SchemaViolation for an unknown edge type, or a mask of another length.
         """
+        os.environ.setdefault("DGLBACKEND", "pytorch")  # else DGL says so on every start and writes into the home
         import dgl
         import torch
 

@@ -14,6 +14,9 @@ from kg.errors import ServiceError
 from kg.progress import SilentReporter
 from kg.settings import Settings, load_settings
 
+# One thread a process: on two busy cores, two threads that wait for each other are many times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 _FOREIGN = ("NEO4J_URI", "NEO4J_USER", "NEO4J_PASSWORD", "NEO4J_DATABASE", "REDIS_URL")
 

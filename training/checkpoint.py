@@ -60,8 +60,10 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
+        # On a full disk torch speaks of the position in its own archive.
+        reason = getattr(error, "strerror", None) or "it could not be completed, as on a full disk"
         raise StoreError(
-            f"writing checkpoint {path}: {error}; free space or make the folder writable, then resume"
+            f"writing checkpoint {path}: {reason}; free space or make the folder writable, then resume"
         ) from error
 
 

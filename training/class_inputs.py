@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kg.schema import EdgeType
+from kg.errors import RecipeConfigError
+from kg.schema import Domain, EdgeType
 from training.features import Features
 from training.message_passing import Block
 from training.message_passing.dgl_graph import open_graph
 from training.models.class_encoder import ClassInputs
 
-__all__ = ["Gatherer"]
+__all__ = ["Gatherer", "check_phrases", "speak"]
 
 _SMALLEST_SHARE = 1e-6
 
@@ -69,7 +70,7 @@ class Gatherer:
         spoken = {}
         for edge_type in filter(self.phrase, near.edge_types):
             keys = snapshot.keys(edge_type[0])[near.src_rows[edge_type[0]].numpy()]
-            spoken[edge_type] = [self.phrase(edge_type).format(text=key) for key in keys]
+            spoken[edge_type] = [speak(self.phrase(edge_type), key) for key in keys]
         if not spoken:
             return {}
         vectors = torch.as_tensor(self.features.phrases([text for texts in spoken.values() for text in texts]))
@@ -98,3 +99,38 @@ class Gatherer:
             for edge_type, share in found.items()
             if share is not None
         }
+
+
+def check_phrases(phrases: Mapping[str, str], domain: Domain) -> None:
+    """Raises: RecipeConfigError for a relation that the domain does not have, or a template that cannot be filled."""
+    relations = sorted({relation.type for relation in domain.relations})
+    for relation, template in phrases.items():
+        if relation not in relations:
+            known = ", ".join(relations)
+            raise RecipeConfigError(f"phrases: {domain.domain} has no relation {relation!r}; it has {known}")
+        try:
+            speak(template, "word")
+        except (AttributeError, LookupError, ValueError) as error:
+            way_out = "only {text}, {plural} and {a} may stand in braces"
+            raise RecipeConfigError(f"phrases: {relation}: {template!r} cannot be filled; {way_out}") from error
+
+
+def speak(template: str, key: str) -> str:
+    """The template with a node's key as {text} or {plural}, a fitting article for {a}, and no word twice in a row.
+
+    "a saree with {a} body" makes "a saree with a plain body" of "plain body", without a second body.
+    """
+    words = template.format(text=key, plural=_plural(key), a=_with_article(key)).split()
+    return " ".join(word for before, word in zip(["", *words], words, strict=False) if word != before)
+
+
+def _plural(word: str) -> str:
+    if word.endswith("f"):
+        return f"{word[:-1]}ves"
+    return f"{word}es" if word.endswith(("s", "x", "o", "ch", "sh")) else f"{word}s"
+
+
+def _with_article(word: str) -> str:
+    if word.endswith("s") or word.split()[0] in ("no", "a", "an"):
+        return word
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"

@@ -47,14 +47,14 @@ def merge_config(
 def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
     """`["learning_rate=1e-4", "epochs=3"]` as a dict; values are read as YAML.
 
-    Raises: RecipeConfigError for a pair without "=".
+    Raises: RecipeConfigError for a pair without "=", or a value that is no YAML.
     """
     out: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise RecipeConfigError(f"--set {pair!r} is not KEY=VALUE; write e.g. --set learning_rate=0.0001")
-        out[key.strip()] = _number_or(yaml.safe_load(text))
+        out[key.strip()] = _number_or(_yaml(pair, text))
     return out
 
 
@@ -86,7 +86,7 @@ def _layers(
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeConfigError(f"reading configuration {path}: {error}; name a readable YAML file") from error
     if not isinstance(content, dict):
         raise RecipeConfigError(f"configuration {path} holds a {type(content).__name__}, not keys with values")
@@ -100,6 +100,13 @@ def _refuse_unknown(key: str, config_cls: type[RecipeConfig], *, source: str) ->
     close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
     way_out = f"did you mean {' or '.join(close)}?" if close else f"known keys: {', '.join(known)}"
     raise RecipeConfigError(f"{source} sets unknown key {key!r} of {config_cls.__module__}; {way_out}")
+
+
+def _yaml(pair: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeConfigError(f"--set {pair!r}: the value is no YAML; quote it, or close its brackets") from error
 
 
 def _number_or(value: Any) -> Any:

@@ -224,6 +224,15 @@ class _Loop:
             f"(now {self.config.learning_rate:g}), raise warmup_steps or set grad_clip; {self.last} is from before"
         )
 
+    def _refuse_lost_weights(self, metrics: dict[str, float]) -> None:
+        """The last step may have ruined weights whose loss was still finite."""
+        key = self.recipe.primary_metric
+        if not math.isfinite(metrics[key]):
+            raise LossDiverged(
+                f"training step {self.position.step}: {key} on valid is {metrics[key]}; lower learning_rate "
+                f"(now {self.config.learning_rate:g}), raise warmup_steps or set grad_clip"
+            )
+
     def _clip(self) -> None:
         if self.config.grad_clip:
             self.fabric.clip_gradients(
@@ -248,6 +257,7 @@ class _Loop:
             raise RecipeConfigError(
                 f"evaluate('valid') lacks the primary metric {key!r}; it returned {sorted(metrics)}"
             )
+        self._refuse_lost_weights(metrics)
         loss = place.loss_sum / max(1, place.loss_n)
         place.loss_sum, place.loss_n = 0.0, 0
         place.history.append({"step": place.step, "epoch": place.epoch, "loss": loss, **metrics})
@@ -260,7 +270,9 @@ class _Loop:
             place.without_gain += 1
             if self.config.patience and place.without_gain >= self.config.patience:
                 place.stopped = "patience"
-        self.reporter.note(f"step {place.step}/{self.steps}: loss {loss:.4f}, " + _listed(metrics))
+        self.reporter.note(
+            f"step {place.step}/{self.steps}: loss {loss:.4f}, {_listed(metrics, self.recipe.primary_metric)}"
+        )
 
     def _is_better(self, value: float) -> bool:
         best = self.position.best_metrics.get(self.recipe.primary_metric)
@@ -338,5 +350,7 @@ def _check_same_config(saved: dict[str, Any], config: RecipeConfig, *, path: Pat
         raise CheckpointMismatch(f"resuming {path}: the configuration differs ({listed}); use another run folder")
 
 
-def _listed(metrics: dict[str, float]) -> str:
-    return ", ".join(f"{key} {value:.4f}" for key, value in metrics.items())
+def _listed(metrics: dict[str, float], primary: str) -> str:
+    """The primary metric and three more: enough for a line; history.json has them all."""
+    shown = [primary, *(key for key in metrics if key != primary)][:4]
+    return ", ".join(f"{key} {metrics[key]:.4f}" for key in shown if key in metrics)

@@ -18,7 +18,7 @@ from training.metrics.classification import harmonic_mean
 
 __all__ = ["Fold", "Voice", "choose_voice", "fold_classes"]
 
-_WEIGHTS = (0.25, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_WEIGHTS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8)
 _BIASES = tuple(step / 20 for step in range(-8, 13))
 _FEWEST_A_FOLD = 2
 _SILENT = -1e4

@@ -22,7 +22,7 @@ from kg.graph import Graph
 from kg.progress import Reporter, SilentReporter
 from kg.publish import Publication, active_set, add_image_vectors, publish, refresh_set
 from kg.schema import Domain, load_domain
-from kg.settings import Settings
+from kg.settings import DEFAULT_TEXT_ENCODER, Settings
 from kg.snapshot import Snapshot, find_snapshot, pull
 from kg.store import Store
 from training.checkpoint import load_weights, save_checkpoint, seed_all
@@ -57,14 +57,22 @@ def choose_config(
     preset: str | None = None,
     overlay: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
+    text_encoder: str = DEFAULT_TEXT_ENCODER,
 ) -> RecipeConfig:
     """Preset < overlay < overrides; without a preset the one named after the domain is taken, else `best`.
 
+    `text_encoder`, a setting, stands wherever the files name the default one.
     Raises: UnknownRecipe, RecipeConfigError.
     """
+    config_cls = get_recipe(recipe_name).config_cls
     own = (PRESETS_DIR / recipe_name / f"{domain.domain}.yaml").is_file()
     path = preset_path(recipe_name, preset or (domain.domain if own else "best"))
-    return merge_config(get_recipe(recipe_name).config_cls, preset=path, overlay=overlay, overrides=overrides)
+    config = merge_config(config_cls, preset=path, overlay=overlay, overrides=overrides)
+    names = getattr(config, "text_features", ())
+    if DEFAULT_TEXT_ENCODER not in names or "text_features" in (overrides or {}):
+        return config
+    named = tuple(text_encoder if name == DEFAULT_TEXT_ENCODER else name for name in names)
+    return config.model_copy(update={"text_features": named})
 
 
 def encode(snapshot: Snapshot, settings: Settings, config: RecipeConfig, reporter: Reporter) -> dict[str, int]:
@@ -221,8 +229,8 @@ def retrain(
     """Pull, encode, train, measure, publish: the run and the id of the set that is now active. Safe to repeat."""
     reporter, store = reporter or SilentReporter(), Store(settings.store_dir)
     domain = load_domain(domain) if isinstance(domain, str) else domain
-    task = domain.task(task)[0] if task or len(domain.tasks) == 1 else next(iter(domain.tasks))
-    config = config or choose_config(recipe_name, domain)
+    config = config or choose_config(recipe_name, domain, text_encoder=settings.text_encoder)
+    task = domain.task(task or getattr(config, "task", None) or next(iter(domain.tasks)))[0]
     config = config.model_copy(update={"task": task})
     snapshot = pull(graph, domain, store, reporter=reporter, task=task)
     features = _features(settings, reporter)

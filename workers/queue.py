@@ -136,7 +136,7 @@ def new_celery(url: str, *, current: bool = False) -> Celery:
 
 def _steps(settings: Settings, wanted: Retrain) -> Iterator[Payload]:
     domain = load_domain(wanted.domain)
-    task, _ = domain.task(wanted.task or next(iter(domain.tasks)))
+    task, _ = domain.task(wanted.task or wanted.config.get("task") or next(iter(domain.tasks)))
     place = {"domain": wanted.domain, "task": task}
     # Said here once: workers whose own settings differ must not encode for one run in two ways.
     vision = {"vision_encoder": wanted.vision_encoder or settings.vision_encoder}

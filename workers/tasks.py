@@ -129,7 +129,9 @@ def _active_tasks(graph: Graph) -> Iterator[contracts.Retrain]:
 
 def _config(args: contracts.EncodeTexts | contracts.Train, snapshot: Snapshot) -> RecipeConfig:
     task, _ = snapshot.domain.task(args.task)
-    config = runs.choose_config(args.recipe, snapshot.domain, preset=args.preset, overrides=args.config)
+    config = runs.choose_config(
+        args.recipe, snapshot.domain, preset=args.preset, overrides=args.config, text_encoder=settings().text_encoder
+    )
     return config.model_copy(update={"task": task})
 
 

@@ -130,11 +130,9 @@ def test_features_of_a_held_out_class_change_nothing(world):
 
 
 def test_training_starts_at_attribute_matching(world):
-    """A class without images is, before any step, the mean over relations of its phrases' weighted means."""
+    """What a class is given to begin with is the mean over relations of its phrases' weighted means."""
     snapshot, features = world
     recipe = built(snapshot, features, hold_out=("cluster 2",))
-    start = recipe.network().classes.start
-    start.text_centre.zero_()
     expected = np.zeros(features.image_width())
     for relation, label in (("BODY_COLOUR", "Colour"), ("BORDER_COLOUR", "Colour"), ("BODY_MOTIF", "Motif")):
         source, target = snapshot.edges(("Cluster", relation, label))
@@ -142,7 +140,7 @@ def test_training_starts_at_attribute_matching(world):
         rows = np.flatnonzero(source == 2)
         phrases = features.phrases([f"{relation} {snapshot.keys(label)[target[row]]}" for row in rows])
         expected += (share[rows] / share[rows].sum()) @ phrases / 3
-    found = recipe.masked_class_vectors()[2].numpy()
+    found = recipe.attribute_vectors()[2].numpy()
     assert found == pytest.approx(expected / np.linalg.norm(expected), abs=1e-5)
 
 
@@ -159,6 +157,22 @@ def test_a_new_class_is_encoded_without_training_and_moves_no_other(world, tmp_p
     assert unseen > 2 / 6, f"twice chance is the least to ask of attributes that are all in the graph, got {unseen}"
     with pytest.raises(RecipeConfigError, match="cluster 9"):
         recipe.encode_classes(snapshot, ["cluster 9"])
+
+
+@pytest.mark.parametrize("phrases", [PHRASES, {}])
+def test_a_class_of_which_nothing_is_said_still_has_a_unit_vector(world, tmp_path, phrases):
+    snapshot, features = world
+    other = copy.deepcopy(snapshot)
+    for edge_type, (source, target) in other.edge_arrays.items():
+        ends = source if edge_type[0] == "Cluster" else target if edge_type[2] == "Cluster" else None
+        if ends is not None:
+            keep = ends != 2
+            other.edge_arrays[edge_type] = (source[keep], target[keep])
+            if edge_type in other.edge_shares:
+                other.edge_shares[edge_type] = other.edge_shares[edge_type][keep]
+    recipe = built(other, features, phrases=phrases, hide_items=0.3)
+    fit(recipe, run_dir=tmp_path)
+    assert torch.allclose(recipe.encode_classes(other).norm(dim=1), torch.ones(6), atol=1e-5)
 
 
 def test_folds_leave_their_classes_out(world):

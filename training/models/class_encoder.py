@@ -1,7 +1,7 @@
 """How does a class become a vector: from the words of its context, the images linked to it, and a graph network?
 
     seen(c)   = unit( a unit(text(c) - centre) + b unit(mean of linked images - centre) + sage(c) )
-    unseen(c) = k unit(text(c) - centre) + l g + slack            for a class without linked images
+    unseen(c) = k unit(text(c) - centre, without g) / spread + l g + slack      for a class without linked images
     text(c)   = weighted mean over relations r of  mean_{u in N_r(c)} phrase_r(u)
 
 `phrase_r(u)` is the text embedding of what relation r says of node u ("green border"); g is the mean direction of
@@ -130,7 +130,14 @@ class ClassEncoder(nn.Module):
             return total
         linked = inputs.linked if keep_items is None else inputs.linked * keep_items
         seen = self.start.softened(F.normalize(total + self.start.seen(inputs, projection), dim=-1))
-        return linked * seen + (1 - linked) * self.start.unseen(inputs, projection)
+        return torch.where(linked > 0, seen, self._unseen(inputs, projection, total))
+
+    def _unseen(self, inputs: ClassInputs, projection: ImageProjection, total: Tensor) -> Tensor:
+        """What is said of a class; the network alone speaks for one of which no relation says anything."""
+        if not inputs.phrase_means:
+            return F.normalize(total, dim=-1)
+        described = sum(has for _, has in inputs.phrase_means.values()) > 0
+        return torch.where(described, self.start.unseen(inputs, projection), F.normalize(total, dim=-1))
 
     def _network(self, inputs: ClassInputs, keep_items: Tensor | None) -> Tensor:
         if self.sage is None:
@@ -155,6 +162,8 @@ class ClassStart(nn.Module):
         self.register_buffer("unseen_bias", torch.zeros(()))
         for name in ("text_centre", "image_centre", "image_direction", "slack_direction"):
             self.register_buffer(name, torch.zeros(width))
+        self.register_buffer("image_covariance", torch.zeros(width, width))
+        self.register_buffer("usual_spread", torch.ones(()))
 
     def seen(self, inputs: ClassInputs, projection: ImageProjection) -> Tensor:
         """Text and linked images of every class. Shapes: (classes, width)."""
@@ -162,8 +171,14 @@ class ClassStart(nn.Module):
         return self.log_text_weight.exp() * self.text_part(inputs, projection) + self.log_image_weight.exp() * images
 
     def unseen(self, inputs: ClassInputs, projection: ImageProjection) -> Tensor:
-        """Text alone, as loud as was found good. Shapes: (classes, width)."""
-        spoken = self.unseen_weight * self.text_part(inputs, projection) + self.unseen_bias * self.image_direction
+        """Text alone, as loud as was found good. Shapes: (classes, width).
+
+        What a class has in common with images as such is taken out, and a class whose scores spread more than others'
+        speaks more softly: no unseen class is everybody's neighbour.
+        """
+        text = self._apart(self.text_part(inputs, projection))
+        spread = self._spread(text) / self.usual_spread if self.image_covariance.any() else 1.0
+        spoken = self.unseen_weight * text / spread + self.unseen_bias * self.image_direction
         return self._filled(spoken) if self.slack_direction.any() else F.normalize(spoken, dim=-1)
 
     def speak(self, weight: float, bias: float) -> None:
@@ -209,8 +224,21 @@ class ClassStart(nn.Module):
             self.text_centre.copy_(self.text_mean(inputs, projection)[classes].mean(0))
         self.image_centre.copy_(inputs.item_mean[classes].mean(0))
         self.image_direction.copy_(F.normalize(images.mean(0), dim=0))
+        centred = images - images.mean(0)
+        self.image_covariance.copy_(centred.T @ centred / len(images))
+        if inputs.phrase_means:
+            self.usual_spread.copy_(self._spread(self._apart(self.text_part(inputs, projection)))[classes].mean())
         if projection.rest is None:
             self.slack_direction.copy_(torch.linalg.eigh(images.T @ images / len(images)).eigenvectors[:, 0])
+
+    def _apart(self, vectors: Tensor) -> Tensor:
+        """Unit vectors without their part along the images' mean direction."""
+        along = (vectors @ self.image_direction)[:, None] * self.image_direction
+        return F.normalize(vectors - along, dim=-1)
+
+    def _spread(self, vectors: Tensor) -> Tensor:
+        """Standard deviation of the training images' scores. Shapes: (n, width) -> (n, 1)."""
+        return ((vectors @ self.image_covariance) * vectors).sum(1, keepdim=True).clamp_min(1e-12).sqrt()
 
     def _weight(self, edge_type: EdgeType) -> Tensor:
         return self.log_relation_weight[self.described_by.index(edge_type)].exp()

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from kg.errors import RecipeConfigError
 from kg.schema import Domain
 from kg.splits import DEFAULT
-from training.class_inputs import Gatherer
+from training.class_inputs import Gatherer, check_phrases
 from training.labelled_images import HELD_OUT, LabelledImages, label_images, leaking_edges
 from training.message_passing import reverse_of
 from training.metrics.calibration import expected_calibration_error, fit_temperature
@@ -102,7 +102,7 @@ class GraphClip:
     """The recipe; see `training.registry.Recipe` for what each member must do."""
 
     data_keys = ("image_feat", "targets", "keep_items")
-    primary_metric = "cross_entropy"  # top-1 of a hundred valid images is too coarse to choose an epoch by
+    primary_metric = "cross_entropy"  # at its best temperature; top-1 of a hundred images is too coarse to choose by
     greater_is_better = False
     images_depend_on_classes = False
     levels: tuple[str, ...] = ()
@@ -143,6 +143,7 @@ class GraphClip:
         self.encoders = encoders
         task, _ = snapshot.domain.task(self.config.task)
         self.tasks, self.item_edge = (task,), tuple(snapshot.domain.task_edge_type(task))
+        check_phrases(self.config.phrases, snapshot.domain)
         self._gatherer = Gatherer(
             features=encoders,
             item_edge=self.item_edge,
@@ -199,13 +200,13 @@ class GraphClip:
         return losses, {"batch_top1": float(hit), "scale": float(self._network.scale().detach())}
 
     def evaluate(self, split: str) -> dict[str, float]:
-        """Top-k, macro figures, cross-entropy and calibration of a split on the masked graph.
+        """Top-k, macro figures, cross-entropy (at the split's best temperature) and calibration on the masked graph.
 
         With held-out classes, `test` also tells seen, unseen and harmonic top-1, all among all classes.
         """
         scores, targets = self.scores(split)
         report = classification_report(scores.numpy(), targets.numpy(), class_keys=self.examples.class_keys)
-        loss = float(F.cross_entropy(scores, targets))
+        loss = float(F.cross_entropy(scores / fit_temperature(scores, targets), targets))
         ece = expected_calibration_error((scores / self.temperature).softmax(1), targets)
         figures = {**report.figures(), "cross_entropy": loss, "ece": ece}
         return figures | (self._unseen(report.top1) if split == "test" and len(self.examples.held_out) else {})
