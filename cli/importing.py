@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _SHOWN_PROBLEMS = 20
+_PIPE_WIDTH = 200  # a pipe has no width, and ids must come out whole
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and compare, report, and write nothing.")]
 Domain = Annotated[str, typer.Option("--graph", help="The domain: artgraph, saree, or a domain file (.yaml).")]
@@ -189,6 +190,8 @@ def list_command(
     for row in rows:
         at = row["at"].to_native().strftime("%Y-%m-%d %H:%M")
         table.add_row(*("" if value is None else str(value) for value in ({**row, "at": at}[c] for c in columns)))
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
     console.print(table if rows else "no imports yet; begin with `korvai import saree`")
 
 
@@ -228,10 +231,14 @@ def _show(report: ImportReport, headings: tuple[str, ...] = ("created", "updated
         console.print(f"[yellow]![/] {escape(str(problem))}", soft_wrap=True)
     if report.problems:
         more = f"; all of them: {escape(str(report.problems_file))}" if report.problems_file else ""
-        console.print(f"[yellow]{len(report.problems):,} problems{more}[/]", soft_wrap=True)
+        console.print(
+            f"[yellow]{len(report.problems):,} problem{'s' if len(report.problems) > 1 else ''}{more}[/]",
+            soft_wrap=True,
+        )
     if report.dry_run:
         console.print("nothing was written (--dry-run)")
     elif report.batch and "created" in headings:
         console.print(f"batch {report.batch}; take it back with `korvai import undo {report.batch}`", soft_wrap=True)
     elif "created" in headings:
-        console.print("nothing new: the graph had it all")
+        nothing = "nothing was taken" if report.problems and not any(report.unchanged.values()) else "nothing new"
+        console.print(f"{nothing}: see the problems" if report.problems else "nothing new: the graph had it all")

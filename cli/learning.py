@@ -53,6 +53,7 @@ def retrain(
     if queue:
         if config:
             raise SettingsError("--config is a file of this machine, which a worker cannot read; use --set, or --here")
+        _configured(graph, task, recipe, preset, None, values)  # what a worker would refuse later is refused now
         return _queue(graph, task, recipe, preset, values)
     domain, merged = _configured(graph, task, recipe, preset, config, values)
     with context.graph() as opened:
@@ -60,7 +61,9 @@ def retrain(
             opened, context.settings(), domain, task, recipe_name=recipe, config=merged, reporter=context.reporter()
         )
     _tell(run)
-    context.console.print(f"active now: embedding set [bold]{set_id}[/]; [bold]korvai classify[/] asks it")
+    context.console.print(
+        f"active now: embedding set [bold]{set_id}[/]; [bold]korvai classify[/] asks it", soft_wrap=True
+    )
     return None
 
 
@@ -182,7 +185,10 @@ def _configured(
     overrides = parse_overrides(values or [])
     if task:
         overrides["task"] = domain.task(task)[0]
-    return domain, choose_config(recipe, domain, preset=preset, overlay=overlay, overrides=overrides)
+    texts = context.settings().text_encoder
+    return domain, choose_config(
+        recipe, domain, preset=preset, overlay=overlay, overrides=overrides, text_encoder=texts
+    )
 
 
 def _queue(graph: str, task: str | None, recipe: str, preset: str | None, values: list[str] | None) -> None:
@@ -192,7 +198,7 @@ def _queue(graph: str, task: str | None, recipe: str, preset: str | None, values
 
     said = {"domain": graph, "task": task, "recipe": recipe, "preset": preset, "config": parse_overrides(values or [])}
     job = send(context.settings(), parse(Retrain, [said]))
-    context.console.print(f"queued: [bold]{job}[/]; `korvai jobs {job}` says how far it is")
+    context.console.print(f"queued: [bold]{job}[/]; `korvai jobs {job}` says how far it is", soft_wrap=True)
 
 
 def jobs(job: Annotated[str, typer.Argument(help="What `korvai retrain` printed.")]) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+import traceback
+import warnings
 
 import typer
+from rich.markup import escape
 
 from cli import asking, context, demo, importing, learning, measuring, services
 from kg.errors import KorvaiError
@@ -24,19 +28,38 @@ for part in (demo, services, importing, learning, measuring, asking):
     part.register(app)
 
 
+_INTERRUPTED = 130
+
+
 def main() -> None:
-    """Run the command line; every expected failure is one line on standard error and exit code 1."""
+    """Run the command line; every failure is one line on standard error and exit code 1, 130 after Ctrl-C."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # what libraries tell programmers; a person gets our own words
     try:
         app()
     except KorvaiError as error:
-        context.error_console.print(f"[red]error:[/] {_plain(error)}", soft_wrap=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        context.error_console.print("\nstopped; the same command goes on where it was")
-        sys.exit(130)
+        _fail(str(error))
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:  # typer has caught the KeyboardInterrupt
+            context.error_console.print("stopped by Ctrl-C; the same command goes on where it was")
+        raise
+    except OSError as error:
+        what = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+        _fail(f"{what}; check the path, its permissions and the space on its disk")
+    except Exception as error:
+        _fail(f"{type(error).__name__}: {error} (a fault of Korvai's own, please report it; {_kept_traceback()})")
 
 
-def _plain(error: KorvaiError) -> str:
-    from rich.markup import escape
+def _fail(message: str) -> None:
+    context.error_console.print(f"[red]error:[/] {escape(' '.join(message.split()))}", soft_wrap=True)
+    sys.exit(1)
 
-    return escape(" ".join(str(error).split()))
+
+def _kept_traceback() -> str:
+    """Where the traceback of a fault is: in a file, since a person has no use for it."""
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="korvai-fault-", suffix=".txt", delete=False) as file:
+            file.write(traceback.format_exc())
+    except OSError:
+        return traceback.format_exc()
+    return f"the details are in {file.name}"

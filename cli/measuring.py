@@ -33,8 +33,8 @@ def saree(
     from benchmarks.difficulty_floor import measure
     from training.evaluate import evaluate_saree
 
-    floor = {record.name.removeprefix("floor.saree."): record.value for record in measure() if record.unit == "share"}
     snapshot = _snapshot("saree")
+    floor = {record.name.removeprefix("floor.saree."): record.value for record in measure() if record.unit == "share"}
     _tell(
         evaluate_saree(
             snapshot, context.settings(), seeds=seeds, hold_outs=hold_outs, floor=floor, reporter=context.reporter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -67,9 +68,10 @@ def logs(
         raise ServiceError(f"{name} has no log yet ({path}); start it with `korvai up --only {name}`")
     with path.open(encoding="utf-8", errors="replace") as stream:
         _echo(deque(stream, maxlen=lines))
-        while follow:
-            _echo(stream)
-            time.sleep(_POLL_S)
+        with contextlib.suppress(KeyboardInterrupt):
+            while follow:
+                _echo(stream)
+                time.sleep(_POLL_S)
 
 
 def _names(only: str) -> tuple[str, ...]:

@@ -136,8 +136,9 @@ def load(name: str) -> Statement:
     if name not in names():
         import difflib
 
-        close = difflib.get_close_matches(name, names(), n=3) or names()
-        raise StatementFileError(f"{name}: no such statement; nearest: {', '.join(close)}")
+        close = ", ".join(difflib.get_close_matches(name, names(), n=3))
+        hint = f"nearest: {close}" if close else "`korvai cypher --list` shows all"
+        raise StatementFileError(f"{name}: no such statement; {hint}")
     lines = (_ROOT / f"{name}.cypher").read_text(encoding="utf-8").splitlines()
     header = list(takewhile(lambda line: line.startswith("//"), lines))
     body = "\n".join(lines[len(header) :]).strip()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kg import failpoints
 from kg.errors import IndexNotReady, NodeNotFound, StaleToken
 from kg.graph import Graph, Transaction
-from kg.schema import Domain, load_domain
+from kg.schema import Domain, domain_names, load_domain
 
 __all__ = [
     "ActiveSet",
@@ -106,9 +106,10 @@ def activate(graph: Graph, domain: Domain | str, task: str, set_id: str, token: 
 def rollback(graph: Graph, domain: Domain | str, task: str | None = None) -> ActiveSet:
     """Make the previous set the active one again; doing it twice comes back.
 
-    Raises: NodeNotFound when there is no previous set.
+    Raises: NodeNotFound when nothing is published, or there is no previous set.
     """
     name, task = task_name(domain, task)
+    active_set(graph, domain, task)  # without one there is no Task node, and taking a token would leave one behind
     token = take_token(graph, name, task)
     previous = graph.one("tasks/previous_set", domain=name, task=task)
     if previous is None:
@@ -141,7 +142,7 @@ def task_name(domain: Domain | str, task: str | None) -> tuple[str, str]:
 
     Raises: SchemaViolation when the domain has no such task.
     """
-    if task is not None and isinstance(domain, str):
-        return domain, task
+    if task is not None and isinstance(domain, str) and domain not in domain_names():
+        return domain, task  # the name of somebody's own domain file, as the graph holds it
     domain = load_domain(domain) if isinstance(domain, str) else domain
     return domain.domain, domain.task(task)[0]

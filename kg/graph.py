@@ -35,14 +35,15 @@ class Graph:
     def __init__(self, address: Neo4jAddress, *, timeout_s: float = 300.0) -> None:
         self.address = address
         self._timeout_s = timeout_s
-        self._driver = neo4j.GraphDatabase.driver(
-            address.uri,
-            auth=(address.user, address.password.get_secret_value()),
-            user_agent="korvai",
-            notifications_min_severity="OFF",
-            connection_acquisition_timeout=30,
-            max_transaction_retry_time=20,
-        )
+        with translating(f"connecting to {address.uri}"):
+            self._driver = neo4j.GraphDatabase.driver(
+                address.uri,
+                auth=(address.user, address.password.get_secret_value()),
+                user_agent="korvai",
+                notifications_min_severity="OFF",
+                connection_acquisition_timeout=30,
+                max_transaction_retry_time=20,
+            )
         try:
             with translating(f"connecting to {address.uri}"):
                 self._driver.verify_connectivity()

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from cypher import load, names
-from kg.errors import SchemaViolation
+from kg.errors import SchemaViolation, StatementError
 from kg.graph import Graph
 
 __all__ = [
@@ -142,6 +142,8 @@ class Domain(_Part):
         """The task called `name`, or the only one. Raises: SchemaViolation."""
         if name is None and len(self.tasks) == 1:
             return next(iter(self.tasks.items()))
+        if name is None:
+            raise SchemaViolation(f"{self.domain}: has several tasks; say which by --task: {', '.join(self.tasks)}")
         if name not in self.tasks:
             raise SchemaViolation(f"{self.domain}: no task {name!r}; choose one of {', '.join(self.tasks)}")
         return name, self.tasks[name]
@@ -173,8 +175,8 @@ def load_domain(name: str | Path) -> Domain:
         )
     try:
         return Domain.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError) as error:
-        raise SchemaViolation(f"{path}: {' '.join(str(error).split())[:500]}") from error
+    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SchemaViolation(f"{path}: {' '.join(str(error).split())[:500]}; mend that domain file") from error
 
 
 def check_disjoint(*domains: Domain) -> None:
@@ -195,7 +197,7 @@ def check_disjoint(*domains: Domain) -> None:
 def ensure_schema(graph: Graph, *domains: Domain) -> None:
     """Create the overlay's and the domains' constraints where they are missing; safe to repeat.
 
-    Raises: SchemaViolation for domains that share a label, StatementError when existing data breaks a key's uniqueness.
+    Raises: SchemaViolation for domains that share a label, or two nodes that share a key.
     """
     check_disjoint(*domains)
     for name in sorted(n for n in names() if n.startswith("schema/0")):
@@ -205,4 +207,19 @@ def ensure_schema(graph: Graph, *domains: Domain) -> None:
             statement = load("schema/domain_key").fill(
                 constraint=f"{domain.domain}_{label}_{node_type.key}", label=label, key=node_type.key
             )
-            graph.run(statement)
+            try:
+                graph.run(statement)
+            except StatementError:
+                _refuse_duplicates(graph, domain, label)
+                raise
+
+
+def _refuse_duplicates(graph: Graph, domain: Domain, label: str) -> None:
+    """Raises: SchemaViolation when two nodes of the label have one key."""
+    key = domain.node_type(label).key
+    found = graph.one(load("schema/duplicate_key").fill(label=label, key=key))
+    if found is not None:
+        raise SchemaViolation(
+            f"{domain.domain}: {found['nodes']} {label} nodes have the {key} {found['key']!r}; "
+            "merge or rename them in Browser, then run this again"
+        )

@@ -140,8 +140,9 @@ def _file_or_text(text: str) -> str:
     """`@FILE` stands for what is in the file, for vectors and lists too long to type."""
     try:
         return Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
-    except OSError as error:
-        raise ValueError(str(error)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise StatementError(f"--param …={text}: cannot be read ({reason}); name a JSON file") from error
 
 
 def _not_a(what: str) -> Any:

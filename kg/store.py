@@ -93,8 +93,10 @@ class Store:
         probe = self.folder / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
         with disk_guard(probe):
             self.folder.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"\0")
-            probe.unlink()
+            try:
+                probe.write_bytes(b"\0")
+            finally:
+                probe.unlink(missing_ok=True)
 
     def path(self, uri: str) -> Path:
         """The file behind a path that the graph holds.

@@ -141,7 +141,7 @@ class _Loop:
         self.position = _Position()
         self.steps = planned_steps(recipe, config)
         seed_all(config.rng_seed)
-        self.fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
+        self.fabric = _fabric(config)
         self.step_module, self.optimizer = self.fabric.setup(_StepModule(recipe), _optimizer(recipe.module(), config))
         self.last = run_dir / "checkpoints" / LAST
         self.best = run_dir / "checkpoints" / BEST
@@ -311,6 +311,14 @@ class _Loop:
             examples_per_s=self._examples / self._busy_s if self._busy_s else 0.0,
             history=place.history,
         )
+
+
+def _fabric(config: RecipeConfig) -> Fabric:
+    try:
+        return Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
+    except Exception as error:  # lightning has no one kind for what a machine lacks
+        asked = f"accelerator {config.accelerator!r} with precision {config.precision}"
+        raise RecipeConfigError(f"{asked}: {str(error)[:200]}; try accelerator=cpu") from error
 
 
 def _optimizer(module: nn.Module, config: RecipeConfig) -> torch.optim.Optimizer:

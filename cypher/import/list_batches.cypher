@@ -7,7 +7,7 @@
 // return at       DATETIME
 // return source   STRING
 // return domain   STRING
-// return state    STRING    running, done, undone
+// return state    STRING    running, done, stopped, undone
 // return created  INTEGER
 // return updated  INTEGER
 // return problems INTEGER

@@ -78,6 +78,8 @@ def open_image(source: Path | bytes) -> Image.Image:
         image.load()
     except UnreadableMedia:
         raise
+    except Image.DecompressionBombError as error:
+        raise UnreadableMedia(f"{name}: more than {MAX_IMAGE_PX / 1e6:.0f} megapixels; scale it down") from error
     except FileNotFoundError as error:
         raise UnreadableMedia(f"{name}: no such file; check the store and the spelling") from error
     except Exception as error:  # decoders raise whatever they like on damaged bytes

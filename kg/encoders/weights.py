@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -66,6 +67,8 @@ def fitting(encoder: str, path: Path) -> Iterator[None]:
                 f"encoder {encoder}: the weights in {path} do not match ({problems}); give the file of this very model"
             ) from error
         reason = " ".join(str(error).split())[:160] or type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):  # torch explains its own history at length
+            reason = "not a file of tensors, or one that would run code"
         raise EncoderError(
             f"encoder {encoder}: cannot read weights from {path} ({reason}); is the file whole?"
         ) from error

@@ -124,7 +124,8 @@ def load_mapping(path: Path, *, folder: Path | None = None) -> Mapping:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SchemaViolation(f"mapping {path}: cannot be read ({' '.join(str(error).split())[:200]})") from error
+        reason = " ".join(str(error).split())[:200]
+        raise SchemaViolation(f"mapping {path}: cannot be read ({reason}); give a YAML file") from error
     if not isinstance(raw, dict) or "domain" not in raw or "tables" not in raw:
         raise SchemaViolation(f"mapping {path}: must hold `domain` and `tables`; `korvai import csv --help` shows one")
     named = str(raw["domain"])

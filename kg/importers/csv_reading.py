@@ -48,8 +48,10 @@ def read_table(
 ) -> Iterator[Record]:
     """The rows of a CSV file (`.gz` too) under its header; bad rows go to `complain`.
 
-    Raises: SchemaViolation when the file is missing or empty, the encoding unknown, or a needed column absent.
+    Raises: SchemaViolation when the file is missing or empty, the encoding unknown, a needed column absent, or a
+    delimiter or quote not one character.
     """
+    _check_form(path, delimiter=delimiter, quote=quote)
     with _opened(path, encoding) as text:
         records = _records(_Lines(text), path, complain, delimiter=delimiter, quote=quote)
         first = next(records, None)
@@ -66,9 +68,16 @@ def read_header(path: Path, *, delimiter: str = ",", encoding: str = "utf-8", qu
 
     Raises: SchemaViolation, see `read_table`.
     """
+    _check_form(path, delimiter=delimiter, quote=quote)
     with _opened(path, encoding) as text:
         first = next(_records(_Lines(text), path, lambda *_: None, delimiter=delimiter, quote=quote), (1, []))
         return _header(path, first[1], ())
+
+
+def _check_form(path: Path, *, delimiter: str, quote: str) -> None:
+    for what, sign in (("delimiter", delimiter), ("quote", quote)):
+        if len(sign) != 1 or sign in "\r\n":
+            raise SchemaViolation(f"{path}: the {what} is {sign!r}; give one character, such as ',' ';' or a tab")
 
 
 class _Lines:

@@ -70,6 +70,8 @@ def import_saree(
     """
     domain, source = load_domain("saree"), f"{per_cluster} renderings a cluster of {rng_range!r}"
     chosen = _chosen(domain, clusters)
+    if not 0 <= per_cluster < _INDICES_A_CLUSTER:
+        raise SchemaViolation(f"import saree: {per_cluster} renderings a cluster; choose 0..{_INDICES_A_CLUSTER - 1}")
     if images_dir is not None and not Path(images_dir).is_dir():
         raise SchemaViolation(f"import saree: --images {images_dir} is not a folder; it holds one folder a cluster")
     if per_cluster and chosen:
@@ -152,8 +154,6 @@ def _import_facts(importer: Importer, left_out: Sequence[str]) -> None:
 
 def _wanted(importer: Importer, clusters: list[str], *, per_cluster: int, rng_range: str, size_px: int) -> list[Wanted]:
     """The renderings that the graph does not have yet; one has its image only when all else of it is there."""
-    if not 0 <= per_cluster < _INDICES_A_CLUSTER:
-        raise SchemaViolation(f"import saree: {per_cluster} renderings a cluster; choose 0..{_INDICES_A_CLUSTER - 1}")
     form: dict[str, Any] = {"rng_range": rng_range}
     everything = [
         Wanted(rendering_name(c, n, **form), c, rendering_job(c, n, size_px=size_px, **form))
@@ -181,12 +181,16 @@ def _advancing(pairs: Iterator[tuple[Wanted, Rendering]], advance: Any) -> Itera
 
 
 def _write_renderings(importer: Importer, batch: list[tuple[Wanted, Rendering]], left_out: Sequence[str]) -> None:
-    """Items and scenes first, HAS_IMAGE last: what a killed import left half-made is made again by the next one."""
+    """Files first, so that a full disk leaves no saree without its picture; then items and scenes, and HAS_IMAGE last:
+    what a killed import left half-made is made again by the next one.
+    """
+    pictures = [_jpeg(rendering.image) for _, rendering in batch]
+    for picture in pictures:
+        importer.store.put_image(picture)
     item, relation, target = importer.domain.task_edge_type("cluster" if len(importer.domain.tasks) > 1 else None)
     importer.nodes(item, [NodeRow(w.name, _item_properties(w, r)) for w, r in batch], quiet=True)
     belonging = [RelationRow(w.name, w.cluster) for w, _ in batch if w.cluster not in left_out]
     importer.relations((item, relation, target), belonging, quiet=True)
-    pictures = [_jpeg(rendering.image) for _, rendering in batch]
     scenes = [_scene_row(picture, w, rendering) for picture, (w, rendering) in zip(pictures, batch, strict=True)]
     split = "test" if batch[0][0].job.range_name == "test" else None
     rows = [ImageRow(w.name, picture, split) for picture, (w, _) in zip(pictures, batch, strict=True)]

@@ -12,11 +12,11 @@ import json
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from cypher import Statement, load
-from kg.errors import SchemaViolation
+from kg.errors import KorvaiError, SchemaViolation
 from kg.graph import Graph
 from kg.importers.journal import EdgeSpec, Entry, Journal, NodeSpec
 from kg.importers.report import ImportReport, Problem, write_problems
@@ -84,9 +84,19 @@ def importing(
     with importer.journal:
         try:
             yield importer
-        finally:
-            importer.write_problems()
+        except BaseException:
+            _give_up(importer)
+            raise
+        importer.write_problems()
         importer.finish()
+
+
+def _give_up(importer: Importer) -> None:
+    """Record that an import stopped half-way, as far as disk and server still take it; the next one goes on."""
+    with suppress(KorvaiError):
+        importer.write_problems()
+    with suppress(KorvaiError):
+        importer.finish(state="stopped")
 
 
 class Importer:
@@ -174,7 +184,7 @@ class Importer:
         batches = in_batches(keys, _NODES_A_BATCH)
         return {key for batch in batches for row in self.graph.run(statement, keys=batch) for key in row["keys"]}
 
-    def finish(self) -> None:
+    def finish(self, *, state: str = "done") -> None:
         """Close the batch's record; nothing is recorded of an import that wrote nothing."""
         if self._begun:
             report = self.report
@@ -183,7 +193,7 @@ class Importer:
                 "updated": report.total_updated,
                 "problems": len(report.problems),
             }
-            self.graph.run("import/finish_batch", id=self.batch_id, **counts)
+            self.graph.run("import/finish_batch", id=self.batch_id, state=state, **counts)
 
     def write_problems(self) -> None:
         """Put the problems met so far in the order of files and lines, and write them beside the key files."""

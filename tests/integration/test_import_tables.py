@@ -150,7 +150,7 @@ def test_an_import_that_ends_in_the_middle_is_finished_by_the_next(graph: Graph,
     with pytest.raises(KeyboardInterrupt):
         bring({"Artwork": torn()})
     batch = graph.run("import/list_batches", limit=10)[0]
-    assert batch["state"] == "running"
+    assert batch["state"] == "stopped"
     entries = sum(len(entries) for _, entries in read_journal(store.batches / batch["id"]))
     assert 0 < entries == graph.user_query("MATCH (n:Artwork) RETURN count(n)")[1][0][0] < 4500
     report = bring({"Artwork": [NodeRow(f"w{n}") for n in range(4500)]})

@@ -41,7 +41,7 @@ def test_a_placeholder_password_is_refused_in_production() -> None:
 
 
 def test_a_value_of_the_wrong_type_names_the_field() -> None:
-    with pytest.raises(SettingsError, match="neo4j_heap_mib"):
+    with pytest.raises(SettingsError, match="KORVAI_NEO4J_HEAP_MIB: Input should be a valid integer"):
         load_settings(neo4j_heap_mib="much")
 
 
