@@ -71,7 +71,7 @@ def _import(graph: Graph, store: Store, per_cluster: int) -> None:
 
 
 def _learn(graph: Graph, settings: Settings) -> Path | None:
-    from kg.activation import find_active_set
+    from kg.publishing.activation import find_active_set
     from kg.schema import load_domain
     from training.run import retrain
 

@@ -70,7 +70,7 @@ def retrain(
 def pull(graph: Graph_ = "saree") -> None:
     """Write a snapshot of the graph: ids, relations, texts and image references, with a content hash."""
     from kg.schema import load_domain
-    from kg.snapshot import pull as work
+    from kg.snapshots.snapshot import pull as work
     from kg.store import Store
 
     with context.graph() as opened:
@@ -84,7 +84,7 @@ def pull(graph: Graph_ = "saree") -> None:
 
 def encode(graph: Graph_ = "saree", task: Task_ = None, recipe: Recipe_ = "graphclip", preset: Preset_ = None) -> None:
     """Turn the texts and images of the graph into vectors that a recipe needs; what is cached is not done again."""
-    from kg.snapshot import pull as take
+    from kg.snapshots.snapshot import pull as take
     from kg.store import Store
     from training.run import encode as work
 
@@ -105,7 +105,7 @@ def train(
     values: Set_ = None,
 ) -> None:
     """Train and measure without publishing; prints the run's folder and its report."""
-    from kg.snapshot import pull as take
+    from kg.snapshots.snapshot import pull as take
     from kg.store import Store
     from training.run import train as work
 
@@ -142,7 +142,7 @@ def refresh(graph: Graph_ = "saree", task: Task_ = None) -> None:
 
 def rollback(graph: Graph_ = "saree", task: Task_ = None) -> None:
     """Make the previous embedding set the active one again."""
-    from kg.activation import rollback as work
+    from kg.publishing.activation import rollback as work
 
     with context.graph() as opened:
         active = work(opened, graph, task)
@@ -155,7 +155,7 @@ def promote(
     task: Task_ = None,
 ) -> None:
     """Make a shadow embedding set the active one."""
-    from kg.activation import promote as work
+    from kg.publishing.activation import promote as work
 
     with context.graph() as opened:
         active = work(opened, graph, task, embedding_set)

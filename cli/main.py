@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import tempfile
 import traceback
@@ -33,8 +34,7 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line; every failure is one line on standard error and exit code 1, 130 after Ctrl-C."""
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # what libraries tell programmers; a person gets our own words
+    _silence_libraries()
     try:
         app()
     except KorvaiError as error:
@@ -48,6 +48,13 @@ def main() -> None:
         _fail(f"{what}; check the path, its permissions and the space on its disk")
     except Exception as error:
         _fail(f"{type(error).__name__}: {error} (a fault of Korvai's own, please report it; {_kept_traceback()})")
+
+
+def _silence_libraries() -> None:
+    """What libraries tell programmers and log without being asked; a person gets our own words."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def _fail(message: str) -> None:

@@ -9,7 +9,7 @@ import typer
 from cli import context
 
 if TYPE_CHECKING:
-    from kg.snapshot import Snapshot
+    from kg.snapshots.snapshot import Snapshot
     from training.evaluate import Table
 
 __all__ = ["register"]
@@ -56,7 +56,7 @@ def wikiart(
 
 def _snapshot(domain: str) -> Snapshot:
     from kg.schema import load_domain
-    from kg.snapshot import pull
+    from kg.snapshots.snapshot import pull
     from kg.store import Store
 
     with context.graph() as opened:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kg.activation import ActiveSet, active_set
-from kg.artefacts import tower_folder
 from kg.errors import DimensionMismatch, GraphUnavailable, KorvaiError, NodeNotFound
 from kg.graph import Graph
+from kg.publishing.activation import ActiveSet, active_set
+from kg.publishing.artefacts import tower_folder
 from kg.schema import Domain, load_domain
 from kg.settings import Settings
 from kg.statements import statement_for
@@ -214,9 +214,17 @@ def _tower(settings: Settings, version: str) -> ImageTower:
 
 
 def _ask(graph: Graph, name: str, domain: Domain | str, task: str | None, **values: Any) -> list[dict[str, Any]]:
+    """Rows of a statement about the active set; asked again where it has none.
+
+    A set that is replaced twice while the statement runs loses its vectors under it, and the statement has no rows.
+    """
     domain = load_domain(domain) if isinstance(domain, str) else domain
     task = domain.task(task)[0]
-    return graph.run(statement_for(graph, name, domain, task), domain=domain.domain, task=task, **values)
+    statement = statement_for(graph, name, domain, task)
+    for _ in range(_TRIES):
+        if rows := graph.run(statement, domain=domain.domain, task=task, **values):
+            break
+    return rows
 
 
 def _score(row: dict[str, Any]) -> Score:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from cypher import Field, Statement, StatementFileError, literal, load
-from kg.activation import active_set
 from kg.errors import StatementError
 from kg.graph import Graph
+from kg.publishing.activation import active_set
 from kg.schema import OVERLAY_LABELS, Domain, load_domain
 
 __all__ = ["SET_SLOTS", "browser_text", "parse_values", "statement_for"]

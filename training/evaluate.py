@@ -17,7 +17,7 @@ import torch
 
 from kg.progress import Reporter, SilentReporter
 from kg.settings import Settings
-from kg.snapshot import Snapshot
+from kg.snapshots.snapshot import Snapshot
 from kg.store import Store, atomic_write
 from training.baselines import class_mean_scores, linear_probe_scores
 from training.checkpoint import seed_all

@@ -20,10 +20,10 @@ import torch
 from kg.errors import CheckpointMismatch, StoreError
 from kg.graph import Graph
 from kg.progress import Reporter, SilentReporter
-from kg.publish import Publication, active_set, add_image_vectors, publish, refresh_set
+from kg.publishing.publish import Publication, active_set, add_image_vectors, publish, refresh_set
 from kg.schema import Domain, load_domain
 from kg.settings import DEFAULT_TEXT_ENCODER, Settings
-from kg.snapshot import Snapshot, find_snapshot, pull
+from kg.snapshots.snapshot import Snapshot, find_snapshot, pull
 from kg.store import Store
 from training.checkpoint import load_weights, save_checkpoint, seed_all
 from training.configuration import PRESETS_DIR, dump_config, merge_config, preset_path
@@ -155,7 +155,7 @@ def publish_run(
     """Write a run's class and image vectors into the graph and make them active; returns the embedding set's id.
 
     Class vectors come from the snapshot with all its edges; metrics came from the masked one.
-    Raises: what `kg.publish.publish` raises.
+    Raises: what `kg.publishing.publish.publish` raises.
     """
     from kg.encoders.tower import ImageTower
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from celery import Task, shared_task
 
-from kg.activation import find_active_set
 from kg.errors import KorvaiError
 from kg.graph import Graph
+from kg.publishing.activation import find_active_set
 from kg.schema import domain_names, load_domain
-from kg.snapshot import Snapshot, find_snapshot
-from kg.snapshot import pull as pull_snapshot
+from kg.snapshots.snapshot import Snapshot, find_snapshot
+from kg.snapshots.snapshot import pull as pull_snapshot
 from training import run as runs
 from training.features import CLIP, StoredFeatures
 from training.registry import RecipeConfig

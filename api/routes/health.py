@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from api.deps import SettingsDep
-from kg.activation import find_active_set
 from kg.errors import KorvaiError
 from kg.graph import Graph
+from kg.publishing.activation import find_active_set
 from kg.schema import domain_names, load_domain
 from workers import queue
 

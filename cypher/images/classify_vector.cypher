@@ -20,6 +20,7 @@ WITH s, v, image, axes, c.«class_key» AS class, c[s.class_property] AS vector
 WITH s, v, class, reduce(dot = 0.0, j IN axes | dot + image[j] * vector[j]) AS score
 ORDER BY score DESC, class
 WITH s, v, collect({class: class, score: score, logit: s.scale * score / s.temperature}) AS ranked
+WHERE s.state <> 'retired' // retired while this ran: some of its vectors may have gone
 WITH s, v, ranked, reduce(total = 0.0, r IN ranked | total + exp(r.logit - ranked[0].logit)) AS total
 UNWIND ranked[..$k] AS r
 RETURN r.class AS class, exp(r.logit - ranked[0].logit) / total AS probability, r.score AS score,

@@ -26,6 +26,7 @@ WITH s, v, seen, image, axes, c.«class_key» AS class, c[s.class_property] AS v
 WITH s, v, seen, class, reduce(dot = 0.0, j IN axes | dot + image[j] * vector[j]) AS score
 ORDER BY score DESC, class
 WITH s, v, seen, collect({class: class, score: score, logit: s.scale * score / s.temperature}) AS ranked
+WHERE s.state <> 'retired' // retired while this ran: some of its vectors may have gone
 WITH s, v, seen, ranked, reduce(total = 0.0, r IN ranked | total + exp(r.logit - ranked[0].logit)) AS total
 UNWIND ranked[..$k] AS r
 RETURN r.class AS class, exp(r.logit - ranked[0].logit) / total AS probability, r.score AS score, seen AS images,

@@ -21,7 +21,7 @@ from kg.store import Store
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from kg.snapshot import Snapshot
+    from kg.snapshots.snapshot import Snapshot
 
 __all__ = ["Encoded", "encode_images", "encode_snapshot", "encode_texts", "open_cache", "vectors_of_texts"]
 

@@ -8,7 +8,7 @@ import pytest
 from cypher import load
 from kg.errors import GraphError, NodeNotFound
 from kg.graph import Graph
-from kg.publish import active_set, publish
+from kg.publishing.publish import active_set, publish
 from kg.statements import browser_text, statement_for
 from kg.store import Store
 from tests.support.published import column, craft, image_id, publication, softmax, unit, write

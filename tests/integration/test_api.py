@@ -19,7 +19,7 @@ from kg import classify
 from kg.encoders.tower import load_tower
 from kg.graph import connect
 from kg.progress import SilentReporter
-from kg.publish import Publication, publish
+from kg.publishing.publish import Publication, publish
 from kg.schema import ensure_schema, load_domain
 from kg.settings import Settings, load_settings
 from kg.store import Store

@@ -27,7 +27,7 @@ from kg.classify import (
 )
 from kg.errors import DimensionMismatch, KorvaiError, NodeNotFound, StatementError, StoreError, UnreadableMedia
 from kg.graph import Graph
-from kg.publish import Publication, active_set, publish
+from kg.publishing.publish import Publication, active_set, publish
 from kg.settings import Settings
 from tests.support.published import craft, image_id, publication, softmax, write
 
@@ -188,7 +188,7 @@ def test_the_answer_follows_an_activation_between_tower_and_question(
 
 def test_classifying_needs_no_training_code():
     code = (
-        "import kg.classify, kg.publish, sys\n"
+        "import kg.classify, kg.publishing.publish, sys\n"
         "sys.exit(any(name.split('.')[0] in ('training', 'torch', 'dgl') for name in sys.modules))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=60)
@@ -255,10 +255,10 @@ def test_the_command_line_shows_a_statement_for_browser_without_a_server(korvai,
         (["images/classify", "-p", "image_id=x", "-p", "k=0"], "k is 0, must be 1 to 1000"),
         (["images/classify", "-p", "image_id"], "write it as KEY=VALUE"),
         (["images/classify", "-p", "image_id=x", "-p", "image_id=y"], "is given twice"),
-        (["images/classify_vector", "-p", "version=v", "-p", "vector=@/nowhere"], "must be LIST<FLOAT>"),
+        (["images/classify_vector", "-p", "version=v", "-p", "vector=@/nowhere"], "cannot be read"),
         (["images/classify_vector", "-p", "version=v", "-p", "vector={}"], "must be LIST<FLOAT>"),
         (["images/classify", "--slot", "class=Style", "-p", "image_id=x"], "'Style' is no node_type of saree"),
-        (["images/classify", "--graph", "artgraph", "-p", "image_id=x"], "choose one of style, genre"),
+        (["images/classify", "--graph", "artgraph", "-p", "image_id=x"], "say which by --task: style, genre"),
         (["images/classify", "--graph", "stamps", "-p", "image_id=x"], "no such domain"),
         (["schema/domain_key"], "give --slot constraint=NAME"),
         (["tasks/take_token"], "add --write if you mean it"),

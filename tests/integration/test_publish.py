@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from cypher import load
-from kg.activation import promote
 from kg.errors import (
     DimensionMismatch,
     IndexNotReady,
@@ -24,7 +23,8 @@ from kg.errors import (
 )
 from kg.failpoints import FailpointReached
 from kg.graph import Graph, connect
-from kg.publish import (
+from kg.publishing.activation import promote
+from kg.publishing.publish import (
     Publication,
     activate,
     active_set,
@@ -199,7 +199,8 @@ def test_a_killed_publisher_leaves_the_old_set_active(
     set_id = send(old)
     code = (
         "import sys; from pathlib import Path; from kg.settings import load_settings; from kg.graph import connect\n"
-        "from kg.publish import publish; from kg.store import Store; from kg.progress import SilentReporter\n"
+        "from kg.publishing.publish import publish; from kg.store import Store\n"
+        "from kg.progress import SilentReporter\n"
         "from tests.support.published import publication\n"
         "made = publication(Path(sys.argv[2]), run='run1', seed=1)\n"
         "with connect(load_settings()) as graph: publish(graph, Store(sys.argv[1]), made, reporter=SilentReporter())\n"

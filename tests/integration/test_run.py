@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from kg.activation import active_set
+from kg.publishing.activation import active_set
 from kg.schema import load_domain
-from kg.snapshot import pull
+from kg.snapshots.snapshot import pull
 from tests.support.coloured import coloured_graph, untrained_encoder
 from tests.support.published import write
 from training.run import choose_config, encode, open_run, publish_run, refresh, retrain, train

@@ -13,7 +13,7 @@ import pytest
 from kg.errors import GraphError, SchemaViolation, StoreError
 from kg.graph import Graph
 from kg.schema import Domain
-from kg.snapshot import Snapshot, find_snapshot, pull
+from kg.snapshots.snapshot import Snapshot, find_snapshot, pull
 from kg.store import Store
 from tests.support.published import write
 
@@ -220,7 +220,7 @@ def test_a_pull_while_somebody_writes_is_of_one_moment(graph, store, reporter):
 
 def test_small_pages_give_the_same_snapshot(woven, store, reporter, monkeypatch):
     whole = _pull(woven, store, reporter)
-    from kg import pull_pages
+    from kg.snapshots import pull_pages
 
     parts = pull_pages.parts_of
     monkeypatch.setattr(pull_pages, "parts_of", lambda domain: [replace(part, page_rows=1) for part in parts(domain)])
@@ -278,7 +278,7 @@ def test_damaged_and_absent_snapshots_are_named(woven, store, reporter):
 
 
 def test_nothing_half_written_stays_behind(woven, store, reporter, monkeypatch):
-    from kg import snapshot as module
+    from kg.snapshots import snapshot as module
 
     def full(*_args, **_options):
         raise OSError(errno.ENOSPC, "No space left on device")

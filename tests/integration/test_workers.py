@@ -11,10 +11,10 @@ import pytest
 from celery.schedules import crontab
 
 from kg import classify
-from kg.activation import active_set
 from kg.errors import SchemaViolation
 from kg.graph import Graph
 from kg.progress import SilentReporter
+from kg.publishing.activation import active_set
 from kg.server import services
 from kg.server.home import run_dir
 from kg.server.process import find, tail

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kg.graph import Graph
-from kg.publish import publish
+from kg.publishing.publish import publish
 from kg.server.connection import neo4j_address
 from kg.settings import Settings
 from kg.statements import browser_text, statement_for

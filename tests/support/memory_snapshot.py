@@ -25,7 +25,7 @@ class Images:
 
 @dataclass
 class MemorySnapshot:
-    """The API of `kg.snapshot.Snapshot` on plain lists and arrays."""
+    """The API of `kg.snapshots.snapshot.Snapshot` on plain lists and arrays."""
 
     domain: Domain
     node_keys: dict[str, list[str]]

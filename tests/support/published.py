@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kg.graph import Graph
-from kg.publish import Publication
+from kg.publishing.publish import Publication
 from kg.schema import Domain, load_domain
 
 __all__ = ["column", "craft", "image_id", "publication", "rows", "softmax", "unit", "write"]

@@ -514,7 +514,7 @@ def test_what_is_no_picture_is_unreadable(tmp_path):
 
 def test_importing_the_encoders_loads_neither_torch_nor_dgl():
     code = (
-        "import sys, kg.encoders.features, kg.encoders.tower, kg.snapshot, kg.splits\n"
+        "import sys, kg.encoders.features, kg.encoders.tower, kg.snapshots.snapshot, kg.splits\n"
         "print([m for m in ('torch', 'dgl', 'open_clip', 'timm', 'sentence_transformers') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kg.node_text import node_text
+from kg.snapshots.node_text import node_text
 
 ARTIST = "{title}, {nationality} artist, born {birth} {birth_place}, died {death} {death_place}. {description}"
 

@@ -22,18 +22,22 @@ def info_nce(image: Tensor, text: Tensor, *, scale: Tensor | float) -> Tensor:
     return 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
 
 
-def masked_cross_entropy(scores: Sequence[Tensor], labels: Tensor, visible: Tensor) -> Tensor:
-    """Mean over slots of the cross-entropy over a slot's values, counted only where the slot can be seen.
+def masked_cross_entropy(
+    scores: Sequence[Tensor], labels: Tensor, visible: Tensor, weights: Sequence[float] | None = None
+) -> Tensor:
+    """Weighted mean over slots of the cross-entropy over a slot's values, counted only where the slot can be seen.
 
-    Shapes: scores[s] (n, values of s); labels (n, slots) int64; visible (n, slots) bool; result a scalar, 0 where
-    nothing is visible.
+    Shapes: scores[s] (n, values of s); labels (n, slots) int64; visible (n, slots) bool; weights (slots), all alike
+    where absent; result a scalar, 0 where nothing is visible.
     """
     terms = []
     for slot, logits in enumerate(scores):
         seen = visible[:, slot].to(logits.dtype)
         each = F.cross_entropy(logits, labels[:, slot], reduction="none")
         terms.append((each * seen).sum() / seen.sum().clamp(min=1))
-    return torch.stack(terms).mean()
+    by_slot = torch.stack(terms)
+    weight = by_slot.new_ones(len(terms)) if weights is None else by_slot.new_tensor(weights)
+    return (weight * by_slot).sum() / weight.sum()
 
 
 def naming_loss(phrases: Tensor, prototypes: Tensor, *, scale: float = 20.0) -> Tensor:

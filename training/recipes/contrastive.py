@@ -7,7 +7,7 @@ which do not ship, lead away from it: linear heads on the trunk's features, and 
 images are pulled to and phrases learn to name. All losses on images count only what can be seen in the picture.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -60,6 +60,9 @@ class Config(RecipeConfig):
     head_weight: float = Field(1.0, ge=0, description="Weight of the linear heads.")
     prototype_weight: float = Field(1.0, ge=0, description="Weight of images against prototypes.")
     naming_weight: float = Field(1.0, ge=0, description="Weight of phrases against prototypes.")
+    hard_slots: dict[str, float] = Field(
+        default_factory=dict, description="Weight in the loss of slots that are learnt slowly; the others weigh 1."
+    )
     min_crop_px: int = Field(118, ge=64, le=STORED_PX, description="Smallest crop of the 128 stored pixels.")
     light: float = Field(0.1, ge=0, le=0.5, description="Largest relative change of brightness and contrast.")
     valid_images: int = Field(1024, ge=1, description="Images of a validation.")
@@ -109,6 +112,7 @@ class Contrastive:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._slot_weights = _slot_weights(config.hard_slots)
         self._tokens: dict[Path, np.ndarray] = {}
         self._epoch = 0
 
@@ -163,7 +167,7 @@ class Contrastive:
         label, visible = batch["label"], batch["visible"]
 
         def reading(scores: Sequence[Tensor]) -> Tensor:
-            return masked_cross_entropy(scores, label, visible)
+            return masked_cross_entropy(scores, label, visible, self._slot_weights)
 
         losses = {
             "head_loss": config.head_weight * reading(net.heads(feat).float().split(_SIZES, 1)),
@@ -289,6 +293,13 @@ def encode_tokens(tower: nn.Module, tokens: Tensor) -> Tensor:
     x = tower.transformer(x, attn_mask=tower.attn_mask[:length, :length])
     ends = x[torch.arange(len(x), device=x.device), tokens.argmax(1)]
     return tower.ln_final(ends) @ tower.text_projection
+
+
+def _slot_weights(hard: Mapping[str, float]) -> list[float]:
+    unknown = sorted(set(hard) - set(SLOTS))
+    if unknown:
+        raise RecipeConfigError(f"hard_slots names {', '.join(unknown)}; the slots are {', '.join(SLOTS)}")
+    return [hard.get(slot, 1.0) for slot in SLOTS]
 
 
 def _one(variants: np.ndarray, draw: int) -> np.ndarray:

@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from kg import artefacts
 from kg.errors import DimensionMismatch, SchemaViolation
+from kg.publishing import artefacts
 from kg.schema import Domain, load_domain
 
 __all__ = [

@@ -15,13 +15,14 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from cypher import load
-from kg import activation, artefacts, failpoints
-from kg.activation import ActiveSet, activate, active_set, fenced, find_active_set, rollback, take_token
-from kg.collecting import remove_versions, retire_outdated
+from kg import failpoints
 from kg.errors import IndexNotReady, NodeNotFound, SchemaViolation, StaleToken
 from kg.graph import Graph
 from kg.progress import Reporter, SilentReporter
-from kg.publication import (
+from kg.publishing import activation, artefacts
+from kg.publishing.activation import ActiveSet, activate, active_set, fenced, find_active_set, rollback, take_token
+from kg.publishing.collecting import remove_versions, retire_outdated
+from kg.publishing.publication import (
     Publication,
     SetDescription,
     as_json,

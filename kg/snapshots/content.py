@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from kg.errors import SchemaViolation
-from kg.node_text import node_text
-from kg.pull_pages import SHARE, EdgeColumns, NodeColumns, fields_of
 from kg.schema import Domain, EdgeType
+from kg.snapshots.node_text import node_text
+from kg.snapshots.pull_pages import SHARE, EdgeColumns, NodeColumns, fields_of
 
 __all__ = ["TABLE_COLUMNS", "Content", "NodeTable", "assemble"]
 
@@ -78,7 +78,7 @@ class Content:
 
 
 def assemble(domain: Domain, read: Mapping[str, Any]) -> Content:
-    """Bring what `kg.pull_pages.read_parts` read into canonical order; internal ids end here.
+    """Bring what `kg.snapshots.pull_pages.read_parts` read into canonical order; internal ids end here.
 
     Raises: SchemaViolation for nodes without a key and keys that two nodes share.
     """

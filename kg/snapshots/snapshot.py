@@ -27,9 +27,9 @@ import pyarrow.ipc
 from kg.errors import SchemaViolation, StoreError
 from kg.graph import Graph
 from kg.progress import Reporter
-from kg.pull_pages import read_parts
 from kg.schema import Domain, EdgeType, load_domain
-from kg.snapshot_content import TABLE_COLUMNS, Content, assemble
+from kg.snapshots.content import TABLE_COLUMNS, Content, assemble
+from kg.snapshots.pull_pages import read_parts
 from kg.store import Store, disk_guard
 
 if TYPE_CHECKING:

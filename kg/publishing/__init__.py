@@ -1,0 +1,1 @@
+"""How does what a model learnt become part of the graph, and what is active?"""
