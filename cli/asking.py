@@ -77,12 +77,21 @@ def cypher(
     inline: Annotated[
         bool, typer.Option("--inline", help="With --show: values in the text instead of :param lines.")
     ] = False,
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="CYPHER", help="A question of your own, read only, instead of NAME.")
+    ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="List all saved statements.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Allow a statement that changes the graph.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row instead of a table.")] = False,
 ) -> None:
-    """Run a saved Cypher statement and print its rows, or show it ready for Neo4j Browser."""
-    if list_all or name is None:
+    """Run a saved Cypher statement and print its rows, or show it ready for Neo4j Browser.
+
+    [bold]korvai cypher items/similar -p item=NAME[/]
+    [bold]korvai cypher --text "MATCH (c:Cluster) RETURN c.name LIMIT 5"[/]
+    """
+    if text is not None:
+        _run_own(name, text, as_json=as_json)
+    elif list_all or name is None:
         _list_statements()
     elif show:
         _show_statement(name, _pairs(param, "--param"), _pairs(slot, "--slot"), graph, task, inline=inline)
@@ -110,11 +119,16 @@ def _run(
         if statement.access != "read" and not write:
             raise StatementError(f"{name}: changes the graph ({statement.access}); add --write if you mean it")
         rows = opened.run(statement, **values)
-    if as_json:
-        for row in rows:
-            context.console.print_json(data=row, indent=None, default=str)
-    else:
-        _show_rows(statement, rows)
+    columns = [field.name for field in statement.returns] or list(rows[0] if rows else [])
+    _show(columns, rows, as_json=as_json, nothing=f"{statement.name}: done")
+
+
+def _run_own(name: str | None, text: str, *, as_json: bool) -> None:
+    if name is not None:
+        raise StatementError(f"--text: {name} is a saved statement; give its name, or a text, not both")
+    with context.graph() as opened:
+        columns, found = opened.user_query(text)
+    _show(columns, [dict(zip(columns, row, strict=True)) for row in found], as_json=as_json, nothing="your query: done")
 
 
 def _show_statement(
@@ -189,10 +203,13 @@ def _show_scores(path: Path, scores: list[Score]) -> None:
     context.console.print(f"[dim]version {scores[0].version}, set {scores[0].embedding_set}[/]\n")
 
 
-def _show_rows(statement: Statement, rows: list[dict[str, Any]]) -> None:
-    columns = [field.name for field in statement.returns] or list(rows[0] if rows else [])
+def _show(columns: list[str], rows: list[dict[str, Any]], *, as_json: bool, nothing: str) -> None:
+    if as_json:
+        for row in rows:
+            context.console.print_json(data=row, indent=None, default=str)
+        return
     if not columns:
-        context.console.print(f"{statement.name}: done")
+        context.console.print(nothing)
         return
     table = Table(*(Column(name, overflow="fold") for name in columns), box=None, header_style="bold")
     for row in rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.rule import Rule
@@ -15,7 +15,9 @@ from cli import context
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cypher import Statement
     from kg.graph import Graph
+    from kg.rendering import Craft
     from kg.settings import Settings
     from kg.store import Store
 
@@ -118,18 +120,25 @@ def _add(graph: Graph, cluster: str) -> None:
 
     craft = load_craft()
     node = next(p for label, p in craft.nodes() if label == "Cluster" and p["name"] == cluster)
-    linked: dict[str, list[str]] = {}
-    for _, source, relation, _, target, _ in craft.relations():
-        if source == cluster:
-            linked.setdefault(relation, []).append(target)
     statement = statement_for(None, "clusters/add", "saree")
-    values = {field.name: linked.get(_relation_of(field.note), []) for field in statement.params}
-    values |= {"name": cluster, "description": node["description"]}
+    values = {"name": cluster, "description": node["description"], **_known_of(craft, cluster, statement)}
     if cluster == LEFT_OUT[0]:
         context.console.print("What a curator types in Browser, here with all that the facts say of it:\n")
         _show_query(browser_text(statement, values, inline=True))
     row = graph.one(statement, **values)
     context.console.print(f"created {cluster} with {row['relations'] if row else 0} relations")
+
+
+def _known_of(craft: Craft, cluster: str, statement: Statement) -> dict[str, Any]:
+    """What the facts say of a cluster as parameters of clusters/add: names by relation, and how often each holds."""
+    linked: dict[str, list[tuple[str, float | None]]] = {}
+    for _, source, relation, _, target, said in craft.relations():
+        if source == cluster:
+            linked.setdefault(relation, []).append((target, said.get("share")))
+    by_relation = {_relation_of(field.note): field.name for field in statement.params if " by " in field.note}
+    names = {name: [target for target, _ in linked.get(relation, [])] for relation, name in by_relation.items()}
+    shares = {relation: [share for _, share in linked[relation]] for relation in by_relation if relation in linked}
+    return {**names, "shares": {relation: given for relation, given in shares.items() if any(given)}}
 
 
 def _relation_of(note: str) -> str:

@@ -21,11 +21,25 @@ _SHOWN_PROBLEMS = 20
 _PIPE_WIDTH = 200  # a pipe has no width, and ids must come out whole
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and compare, report, and write nothing.")]
+AllOrNothing = Annotated[
+    bool, typer.Option("--all-or-nothing", help="One problem, and everything is taken back again.")
+]
+Connections = Annotated[int, typer.Option(min=1, max=16, help="Connections that write; one at a time commits.")]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline/--online",
+        help="Offline: a first load into the empty embedded database, by Neo4j's own import; the server is stopped "
+        "meanwhile.",
+    ),
+]
 Domain = Annotated[str, typer.Option("--graph", help="The domain: artgraph, saree, or a domain file (.yaml).")]
 
 
 def register(app: typer.Typer) -> None:
     """Add `korvai import …`."""
+    from cli.generating import register_imports  # which needs this module's options
+
     group = typer.Typer(
         no_args_is_help=True,
         help="Bring collections into the graph. Importing again is safe: only what is missing or different is written. "
@@ -41,6 +55,7 @@ def register(app: typer.Typer) -> None:
         ("undo", undo_command),
     ):
         group.command(name)(command)
+    register_imports(group)
 
 
 def import_saree_command(
@@ -132,24 +147,34 @@ def import_csv_command(
     relations: Annotated[
         list[str] | None, typer.Option(help="TYPE=FILE with the columns source, target and properties.")
     ] = None,
+    offline: Offline = False,
+    connections: Connections = 3,
+    all_or_nothing: AllOrNothing = False,
     dry_run: DryRun = False,
 ) -> None:
     """Any node and relation tables (CSV, also .gz), by a mapping file or with columns named as the properties.
 
-    korvai import csv data/examples/tate/mapping.yaml --folder ~/tate
-    korvai import csv --graph artgraph --nodes Artist=artists.csv --relations Teacher=teachers.csv
+    Online it may be interrupted and repeated: what is there stays, what is
+    missing comes. Offline is for a first load, and several times faster.
+
+      korvai import csv data/examples/tate/mapping.yaml --folder ~/tate
+      korvai import csv data/examples/tate/mapping.yaml --folder ~/tate --offline
+      korvai import csv --graph artgraph --nodes Artist=artists.csv --relations Teacher=teachers.csv
     """
-    from kg.importers.csv_tables import import_csv
+    from kg.importers.csv_tables import import_csv, import_csv_offline
     from kg.schema import load_domain
     from kg.store import Store
 
     if (mapping is None) == (not nodes and not relations):
         raise SchemaViolation("import csv: give either a mapping file, or --nodes LABEL=FILE and --relations TYPE=FILE")
     what = mapping if mapping is not None else load_domain(domain)
-    files = {"nodes": _pairs(nodes), "relations": _pairs(relations)}
+    form = {"nodes": _pairs(nodes), "relations": _pairs(relations), "folder": folder, "reporter": reporter()}
+    form |= {"dry_run": dry_run, "all_or_nothing": all_or_nothing}
+    if offline:
+        _show(import_csv_offline(settings(), what, **form))
+        return
     with graph() as opened:
-        store = Store(settings().store_dir)
-        report = import_csv(opened, store, what, folder=folder, reporter=reporter(), dry_run=dry_run, **files)
+        report = import_csv(opened, Store(settings().store_dir), what, connections=connections, **form)
     _show(report)
 
 
@@ -235,6 +260,9 @@ def _show(report: ImportReport, headings: tuple[str, ...] = ("created", "updated
             f"[yellow]{len(report.problems):,} problem{'s' if len(report.problems) > 1 else ''}{more}[/]",
             soft_wrap=True,
         )
+    if report.rolled_back:
+        console.print("[red]nothing was kept[/]: there are problems, and --all-or-nothing was asked")
+        raise typer.Exit(1)
     if report.dry_run:
         console.print("nothing was written (--dry-run)")
     elif report.batch and "created" in headings:

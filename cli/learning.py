@@ -131,13 +131,25 @@ def publish(
     context.console.print(f"embedding set [bold]{set_id}[/] is {'written' if shadow else 'active'}")
 
 
-def refresh(graph: Graph_ = "saree", task: Task_ = None) -> None:
+def refresh(
+    graph: Graph_ = "saree",
+    task: Task_ = None,
+    queue: Annotated[
+        bool, typer.Option("--queue/--here", help="Queue it for a worker, or do it in this process.")
+    ] = False,
+) -> None:
     """Class vectors of the graph as it is now, without training: a class added a minute ago is ranked from here on."""
     from training.run import refresh as work
 
+    if queue:
+        from workers.contracts import Refresh, parse
+        from workers.queue import enqueue
+
+        return _tell_queued(enqueue(context.settings(), parse(Refresh, [{"domain": graph, "task": task}])))
     with context.graph() as opened:
         set_id = work(opened, context.settings(), graph, task, reporter=context.reporter())
     context.console.print(f"active now: embedding set [bold]{set_id}[/]")
+    return None
 
 
 def rollback(graph: Graph_ = "saree", task: Task_ = None) -> None:
@@ -197,7 +209,10 @@ def _queue(graph: str, task: str | None, recipe: str, preset: str | None, values
     from workers.queue import retrain as send
 
     said = {"domain": graph, "task": task, "recipe": recipe, "preset": preset, "config": parse_overrides(values or [])}
-    job = send(context.settings(), parse(Retrain, [said]))
+    _tell_queued(send(context.settings(), parse(Retrain, [said])))
+
+
+def _tell_queued(job: str) -> None:
     context.console.print(f"queued: [bold]{job}[/]; `korvai jobs {job}` says how far it is", soft_wrap=True)
 
 

@@ -11,7 +11,23 @@ import warnings
 import typer
 from rich.markup import escape
 
-from cli import asking, context, demo, importing, learning, measuring, services
+from cli import (
+    asking,
+    backup,
+    changes,
+    context,
+    curating,
+    demo,
+    explaining,
+    generating,
+    importing,
+    learning,
+    measuring,
+    pulling,
+    searching,
+    services,
+    validating,
+)
 from kg.errors import KorvaiError
 
 __all__ = ["app", "main"]
@@ -25,7 +41,22 @@ app = typer.Typer(
     "Begin with [bold]korvai demo[/], or step by step: [bold]korvai up[/], [bold]korvai import saree[/], "
     "[bold]korvai retrain --here[/], [bold]korvai classify IMAGE[/].",
 )
-for part in (demo, services, importing, learning, measuring, asking):
+for part in (
+    demo,
+    services,
+    importing,
+    learning,
+    measuring,
+    asking,
+    curating,
+    explaining,
+    generating,
+    backup,
+    changes,
+    validating,
+    searching,
+    pulling,
+):
     part.register(app)
 
 

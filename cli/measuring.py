@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _evaluate = typer.Typer(no_args_is_help=True, help="Result tables: several seeds, hold-outs, and every simpler method.")
+Again_ = Annotated[bool, typer.Option("--again", help="Measure arms anew that were finished by an earlier command.")]
 Seeds_ = Annotated[int, typer.Option(min=1, help="Random splits; mean and standard deviation over them are printed.")]
 
 
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
 def saree(
     seeds: Seeds_ = 3,
     hold_outs: Annotated[int, typer.Option(min=1, help="Random groups of four clusters left out of training.")] = 5,
+    again: Again_ = False,
 ) -> None:
     """Rendered sarees in the graph: seen clusters, clusters never trained on, and the difficulty of the images."""
     from benchmarks.difficulty_floor import measure
@@ -37,7 +39,13 @@ def saree(
     floor = {record.name.removeprefix("floor.saree."): record.value for record in measure() if record.unit == "share"}
     _tell(
         evaluate_saree(
-            snapshot, context.settings(), seeds=seeds, hold_outs=hold_outs, floor=floor, reporter=context.reporter()
+            snapshot,
+            context.settings(),
+            seeds=seeds,
+            hold_outs=hold_outs,
+            again=again,
+            floor=floor,
+            reporter=context.reporter(),
         )
     )
 
@@ -45,12 +53,20 @@ def saree(
 def wikiart(
     task: Annotated[str, typer.Option(help="style or genre.")] = "style",
     seeds: Seeds_ = 3,
+    again: Again_ = False,
 ) -> None:
     """Paintings in the graph: GraphCLIP beside a linear probe and class means on the same features and rows."""
     from training.evaluate import evaluate_wikiart
 
     _tell(
-        evaluate_wikiart(_snapshot("artgraph"), context.settings(), task=task, seeds=seeds, reporter=context.reporter())
+        evaluate_wikiart(
+            _snapshot("artgraph"),
+            context.settings(),
+            task=task,
+            seeds=seeds,
+            again=again,
+            reporter=context.reporter(),
+        )
     )
 
 

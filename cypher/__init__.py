@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, LiteralString, cast
 
-__all__ = ["Field", "Statement", "StatementFileError", "escape", "literal", "load", "names"]
+__all__ = ["Field", "Statement", "StatementFileError", "escape", "literal", "load", "names", "union_all"]
 
 _ROOT = Path(__file__).parent
 _FIELD = re.compile(r"^// (?P<kind>slot|param|return)\s+(?P<name>\w+)\s+(?P<type>\S+)\s*(?P<note>.*)$")
@@ -125,6 +125,26 @@ def literal(value: object) -> str:
 def names() -> list[str]:
     """Names of all saved statements, sorted."""
     return sorted(path.relative_to(_ROOT).with_suffix("").as_posix() for path in _ROOT.rglob("*.cypher"))
+
+
+def union_all(name: str, statements: Sequence[Statement]) -> Statement:
+    """Several filled statements with the same columns as one, to ask all in one round trip.
+
+    The parameter `x` of the statement at place 3 becomes `x_3`. Rows come in no order that may be relied on.
+    Raises: StatementFileError for other columns, another access, or slots that are not filled.
+    """
+    first = statements[0]
+    if any((s.access, [c.name for c in s.returns], s.slots) != (first.access, [c.name for c in first.returns], ())
+           for s in statements):  # fmt: skip
+        raise StatementFileError(f"{name}: {', '.join(s.name for s in statements)} differ in columns, access or slots")
+    texts, params = [], []
+    for place, statement in enumerate(statements):
+        texts.append(
+            _PARAM_OR_OTHER.sub(lambda m, place=place: f"${m['name']}_{place}" if m["name"] else m[0], statement.text)
+        )
+        params += [Field(f"{param.name}_{place}", param.type, param.note) for param in statement.params]
+    text = cast(LiteralString, "\nUNION ALL\n".join(texts))
+    return Statement(name, first.summary, text, first.access, tuple(params), (), first.returns)
 
 
 @cache

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kg.errors import DimensionMismatch, GraphUnavailable, KorvaiError, NodeNotFound
+from kg.errors import DimensionMismatch, GraphUnavailable, KorvaiError, MediaError, NodeNotFound
 from kg.graph import Graph
 from kg.publishing.activation import ActiveSet, active_set
 from kg.publishing.artefacts import tower_folder
 from kg.schema import Domain, load_domain
 from kg.settings import Settings
 from kg.statements import statement_for
-from kg.store import Store
+from kg.store import Store, open_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,6 +31,7 @@ __all__ = [
     "Score",
     "Similar",
     "class_list",
+    "classify_and_compare",
     "classify_files",
     "classify_image",
     "classify_image_bytes",
@@ -38,6 +39,7 @@ __all__ = [
     "classify_stored",
     "nearest_items",
     "similar_items",
+    "similar_to_image_bytes",
     "statement_for",
 ]
 
@@ -75,14 +77,41 @@ def classify_image(
 
     Raises: UnreadableMedia, NodeNotFound (nothing published), StoreError (no tower), SchemaViolation (unknown task).
     """
-    return _classify(graph, settings, image_path, domain=domain, task=task, k=k)
+    return _classify(graph, settings, _Picture(open_image(image_path)), domain=domain, task=task, k=k)
 
 
 def classify_image_bytes(
     graph: Graph, settings: Settings, data: bytes, *, domain: Domain | str, task: str | None = None, k: int = 5
 ) -> list[Score]:
     """The k likeliest classes of an image file's bytes; raises what `classify_image` raises."""
-    return _classify(graph, settings, data, domain=domain, task=task, k=k)
+    return _classify(graph, settings, _Picture(open_image(data)), domain=domain, task=task, k=k)
+
+
+def similar_to_image_bytes(
+    graph: Graph, settings: Settings, data: bytes, *, domain: Domain | str, task: str | None = None, k: int = 5
+) -> list[Similar]:
+    """The k items of the graph whose images look most like an image file's bytes; none where no item has a vector.
+
+    Raises: what `classify_image` raises.
+    """
+    return _compare(graph, settings, _Picture(open_image(data)), domain=domain, task=task, k=k)
+
+
+def classify_and_compare(
+    graph: Graph,
+    settings: Settings,
+    data: bytes,
+    *,
+    domain: Domain | str,
+    task: str | None = None,
+    k: int = 5,
+    similar: int = 5,
+) -> tuple[list[Score], list[Similar]]:
+    """`classify_image_bytes` and `similar_to_image_bytes` of one picture, which is decoded and encoded once."""
+    picture = _Picture(open_image(data))
+    scores = _classify(graph, settings, picture, domain=domain, task=task, k=k)
+    found = _compare(graph, settings, picture, domain=domain, task=task, k=similar) if similar else []
+    return scores, found
 
 
 def classify_files(
@@ -98,17 +127,14 @@ def classify_files(
 
     Raises: what is wrong with graph or model, as `classify_image`.
     """
-    from kg.encoders.image import open_image
-    from kg.errors import MediaError
-
     active_set(graph, domain, task)
     for path in paths:
         try:
-            image = open_image(path)
+            picture = _Picture(open_image(path))
         except MediaError as error:
             yield path, error
             continue
-        yield path, _rank(graph, settings, image, domain=domain, task=task, k=k)
+        yield path, _classify(graph, settings, picture, domain=domain, task=task, k=k)
 
 
 def classify_stored(graph: Graph, domain: Domain | str, task: str | None, image_id: str, k: int = 5) -> list[Score]:
@@ -168,35 +194,52 @@ def class_list(graph: Graph, domain: Domain | str, task: str | None = None) -> l
     return _ask(graph, "classes/list", domain, task)
 
 
+class _Picture:
+    """A decoded picture that is encoded once by each version's tower."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self._image = image
+        self._vectors: dict[str, list[float]] = {}
+
+    def vector(self, settings: Settings, active: ActiveSet) -> list[float]:
+        """Unit vector in the space of the active version. Raises: StoreError, DimensionMismatch."""
+        if active.version not in self._vectors:
+            vector = _tower(settings, active.version).encode_images([self._image])[0]
+            if len(vector) != active.dim:
+                lengths = f"its tower gives {len(vector)} numbers, its index holds {active.dim}"
+                raise DimensionMismatch(f"version {active.version}: {lengths}; publish again")
+            self._vectors[active.version] = [float(part) for part in vector]
+        return self._vectors[active.version]
+
+
 def _classify(
-    graph: Graph, settings: Settings, source: Path | bytes, *, domain: Domain | str, task: str | None, k: int
+    graph: Graph, settings: Settings, picture: _Picture, *, domain: Domain | str, task: str | None, k: int
 ) -> list[Score]:
-    from kg.encoders.image import open_image
+    rows, active = _ask_by_vector(graph, settings, "images/classify_vector", picture, domain=domain, task=task, k=k)
+    if not rows:
+        _explain_no_answer(active, "the image", has_vector=True)
+    return [_score(row) for row in rows]
 
-    return _rank(graph, settings, open_image(source), domain=domain, task=task, k=k)
+
+def _compare(
+    graph: Graph, settings: Settings, picture: _Picture, *, domain: Domain | str, task: str | None, k: int
+) -> list[Similar]:
+    rows, _ = _ask_by_vector(graph, settings, "images/nearest_by_vector", picture, domain=domain, task=task, k=k)
+    return [Similar(**row) for row in rows]
 
 
-def _rank(
-    graph: Graph, settings: Settings, image: Image.Image, *, domain: Domain | str, task: str | None, k: int
-) -> list[Score]:
+def _ask_by_vector(
+    graph: Graph, settings: Settings, name: str, picture: _Picture, *, domain: Domain | str, task: str | None, k: int
+) -> tuple[list[dict[str, Any]], ActiveSet]:
+    """Rows of a statement about a picture's vector, and the set that was asked."""
     for _ in range(_TRIES):
         active = active_set(graph, domain, task)
-        vector = _encode(settings, active, image)
-        rows = _ask(graph, "images/classify_vector", domain, task, vector=vector, version=active.version, k=k)
-        if rows:
-            return [_score(row) for row in rows]
-        if active_set(graph, domain, task).version == active.version:
-            _explain_no_answer(active, "the image", has_vector=True)
+        vector = picture.vector(settings, active)
+        rows = _ask(graph, name, domain, task, vector=vector, version=active.version, k=k)
+        if rows or active_set(graph, domain, task).version == active.version:
+            return rows, active
         # Another version became active between tower and question: ask its tower.
     raise GraphUnavailable(f"classifying: the active version changed {_TRIES} times meanwhile; try again")
-
-
-def _encode(settings: Settings, active: ActiveSet, image: Image.Image) -> list[float]:
-    vector = _tower(settings, active.version).encode_images([image])[0]
-    if len(vector) != active.dim:
-        lengths = f"its tower gives {len(vector)} numbers, its index holds {active.dim}"
-        raise DimensionMismatch(f"version {active.version}: {lengths}; publish again")
-    return [float(part) for part in vector]
 
 
 def _tower(settings: Settings, version: str) -> ImageTower:

@@ -9,6 +9,7 @@
     |   IndexNotReady*              an index exists and does not answer yet
     |   NodeNotFound                no node has that key
     |   StaleToken                  a newer publisher has taken over
+    |   EditConflict                the graph is not as an edit, or its undo, found it
     |   SchemaViolation             data or a domain file contradicts the schema
     + MediaError                    about one image
     |   UnreadableMedia             missing, truncated, gigantic or not an image
@@ -27,6 +28,7 @@ An asterisk marks the retryable ones. A message says what was tried, the value, 
 __all__ = [
     "CheckpointMismatch",
     "DimensionMismatch",
+    "EditConflict",
     "EmptySplit",
     "EncoderError",
     "GraphError",
@@ -92,6 +94,10 @@ class NodeNotFound(GraphError):
 
 class StaleToken(GraphError):
     """A newer publisher has taken the task's fencing token, so this one may not make anything visible any more."""
+
+
+class EditConflict(GraphError):
+    """The graph is not as an edit found it: a later edit stands in the way, or somebody was faster."""
 
 
 class SchemaViolation(GraphError):

@@ -92,13 +92,41 @@ class Graph:
                 yield dict(zip(record.keys(), record.values(), strict=True))
 
     @contextmanager
-    def transaction(self, name: str, *, metadata: Mapping[str, Any] | None = None) -> Iterator[Transaction]:
-        """Several statements as one unit: commits when the block ends, rolls back when it raises."""
+    def transaction(
+        self, name: str, *, metadata: Mapping[str, Any] | None = None, timeout_s: float | None = None
+    ) -> Iterator[Transaction]:
+        """Several statements as one unit: commits when the block ends, rolls back when it raises.
+
+        `timeout_s` is for one that stays open longer than a statement may take; 0 is no limit.
+        """
         with translating(name), self._session("write") as session:
             meta = {"korvai": True, "statement": name, **(metadata or {})}
-            with session.begin_transaction(metadata=meta, timeout=self._timeout_s) as tx:
+            limit_s = self._timeout_s if timeout_s is None else timeout_s
+            with session.begin_transaction(metadata=meta, timeout=limit_s) as tx:
                 yield Transaction(tx)
                 tx.commit()
+
+    def run_on_system(self, statement: Statement | str, **params: Any) -> list[Row]:
+        """Like `run`, on the server's system database, which takes single procedure calls only."""
+        statement = _prepared(statement, params)
+        with translating(statement.name), self._driver.session(database="system") as session:
+            query = neo4j.Query(statement.text, metadata=_metadata(statement), timeout=self._timeout_s)
+            return [record.data() for record in session.run(query, params)]
+
+    def newest_commit(self) -> str:
+        """A mark of the newest commit, which every later read sees as a whole; the same mark later: nobody wrote since.
+
+        The bookmark of a read names the newest commit of all sessions, applied or not; a second session that is given
+        the bookmark waits until it, and all before it, are applied.
+        """
+        statement = load("pull/newest_commit")
+        with translating(statement.name):
+            with self._session("read") as session:
+                session.run(statement.text).consume()
+                newest = session.last_bookmarks()
+            with self._session("read", bookmarks=newest) as session:
+                session.run(statement.text).consume()
+        return " ".join(sorted(newest.raw_values))
 
     def user_query(self, text: str, **params: Any) -> tuple[list[str], list[list[Any]]]:
         """Run a person's own text read-only; for consoles and tests, never for text from the network."""
@@ -117,9 +145,9 @@ class Graph:
             query = neo4j.Query(statement.text, metadata=_metadata(statement), timeout=self._timeout_s)
             return [record.data() for record in session.run(query, params)]
 
-    def _session(self, access: str) -> neo4j.Session:
+    def _session(self, access: str, **config: Any) -> neo4j.Session:
         mode = neo4j.READ_ACCESS if access == "read" else neo4j.WRITE_ACCESS
-        return self._driver.session(database=self.address.database, default_access_mode=mode)
+        return self._driver.session(database=self.address.database, default_access_mode=mode, **config)
 
     def _refuse_other_versions(self) -> None:
         with self._session("read") as session:

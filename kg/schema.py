@@ -5,19 +5,21 @@ A domain is one YAML file, `kg/schemas/<name>.yaml`. A third domain is a new fil
 
 from __future__ import annotations
 
+import re
 import string
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cypher import load, names
 from kg.errors import SchemaViolation, StatementError
 from kg.graph import Graph
 
 __all__ = [
+    "Cardinality",
     "Domain",
     "EdgeType",
     "NodeType",
@@ -69,11 +71,41 @@ class NodeType(_Part):
     """Template of the node's text; fields are its properties, missing ones become empty."""
     properties: dict[str, str] = {}
     """Property name -> type (STRING, INTEGER, FLOAT, BOOLEAN, LIST<STRING>)."""
+    # What only the validator reads stays out of dumps, and so out of snapshots and their hashes.
+    required: tuple[str, ...] = Field((), exclude=True)
+    """Properties that every node must have, beside the key."""
+    dates: tuple[str, ...] = Field((), exclude=True)
+    """Properties that say when: a year, or words that `kg.importers.dates` reads."""
 
     @cached_property
     def text_fields(self) -> tuple[str, ...]:
         """Properties that the text template uses."""
         return tuple(field for _, field, _, _ in string.Formatter().parse(self.text) if field)
+
+
+class Cardinality(_Part):
+    """How many relations of one type: `0..1`, `1..1`, `1..*`, `2..5`."""
+
+    targets: str = "0..*"
+    """Targets of one source."""
+    sources: str = "0..*"
+    """Sources of one target."""
+
+    @field_validator("targets", "sources")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        low, high = cls.bounds(value)
+        if high is not None and low > high:
+            raise ValueError(f"{value!r} begins above its end")
+        return value
+
+    @staticmethod
+    def bounds(span: str) -> tuple[int, int | None]:
+        """Least and most of a span such as `0..1`; None: any number. Raises: ValueError."""
+        found = re.fullmatch(r"(\d+)\.\.(\d+|\*)", span)
+        if not found:
+            raise ValueError(f"{span!r} is not written as LEAST..MOST, such as 0..1 or 1..*")
+        return int(found[1]), None if found[2] == "*" else int(found[2])
 
 
 class Relation(_Part):
@@ -84,6 +116,9 @@ class Relation(_Part):
     target: str
     properties: dict[str, str] = {}
     symmetric: bool = False
+    cardinality: Cardinality = Field(Cardinality(), exclude=True)
+    acyclic: bool = Field(False, exclude=True)
+    """Whether following the relation must never lead back, as in a hierarchy."""
 
     @property
     def edge_type(self) -> EdgeType:

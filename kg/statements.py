@@ -66,7 +66,7 @@ def parse_values(
     values |= {name: _parse(statement, fields[name], text) for name, text in typed.items()}
     for name, field in fields.items():
         if name not in values and field.default is not None:
-            values[name] = _parse(statement, field, field.default.rstrip(",;."))
+            values[name] = _parse(statement, field, field.default.rstrip(",;.").strip("'"))
     if missing := [name for name in fields if name not in values]:
         raise StatementError(f"{statement.name}: --param {missing[0]}=… is missing; it takes {takes}")
     return values

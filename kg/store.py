@@ -17,11 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from kg.errors import StoreError, UnreadableMedia
 
-__all__ = ["IMAGE_FORMATS", "MAX_IMAGE_MIB", "MAX_IMAGE_PX", "Store", "StoredImage", "atomic_write", "disk_guard"]
+__all__ = [
+    "IMAGE_FORMATS",
+    "MAX_IMAGE_MIB",
+    "MAX_IMAGE_PX",
+    "Store",
+    "StoredImage",
+    "atomic_write",
+    "disk_guard",
+    "open_image",
+]
 
 MAX_IMAGE_PX = 200_000_000
 """Images with more pixels are refused before they are decoded."""
@@ -143,6 +152,14 @@ class Store:
             yield file
 
 
+def open_image(source: Path | str | bytes) -> Image.Image:
+    """A picture, decoded whole: only that finds a truncated or damaged file.
+
+    Raises: UnreadableMedia when it is missing, truncated, gigantic or no picture.
+    """
+    return _decode(*_bytes_of(source))
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Write beside `path`, bring it to the disk, then rename: readers see the old file or the whole new one.
@@ -208,13 +225,13 @@ def _described(data: bytes, name: str) -> StoredImage:
         return StoredImage(sha256, uri, *image.size)
 
 
-def _decode(data: bytes, name: str) -> None:
-    """Read every pixel: only that finds a truncated or damaged file."""
-    with _opened(data, name) as image:
-        try:
-            image.load()
-        except Exception as error:  # decoders raise whatever they like on damaged bytes
-            raise UnreadableMedia(f"{name}: truncated or damaged ({_line(error)}); replace the file") from error
+def _decode(data: bytes, name: str) -> Image.Image:
+    image = _opened(data, name)
+    try:
+        image.load()
+    except Exception as error:  # decoders raise whatever they like on damaged bytes
+        raise UnreadableMedia(f"{name}: truncated or damaged ({_line(error)}); replace the file") from error
+    return image
 
 
 def _opened(data: bytes, name: str) -> Image.Image:
@@ -226,6 +243,8 @@ def _opened(data: bytes, name: str) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _gigantic(name) from error
+    except UnidentifiedImageError as error:  # its words name a buffer in memory
+        raise UnreadableMedia(f"{name}: not an image that can be read; use {', '.join(IMAGE_FORMATS)}") from error
     except Exception as error:
         raise UnreadableMedia(
             f"{name}: not an image that can be read ({_line(error)}); use {', '.join(IMAGE_FORMATS)}"

@@ -2,6 +2,7 @@
 
 import os
 import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what cannot be removed must not hide why it was to be removed
+            temporary.unlink(missing_ok=True)
         # On a full disk torch speaks of the position in its own archive.
         reason = getattr(error, "strerror", None) or "it could not be completed, as on a full disk"
         raise StoreError(

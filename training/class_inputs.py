@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,29 +43,33 @@ class Gatherer:
         """All inputs of the classes' vectors, without the dropped edges."""
         item, _, label = self.item_edge
         rows = torch.arange(snapshot.count(label)) if class_rows is None else torch.as_tensor(class_rows)
-        graph = open_graph(snapshot, drop=drop, weights=self._weights(snapshot))
+        graph = open_graph(snapshot, drop=drop, weights=self.edge_weights(snapshot))
         blocks = graph.blocks({label: rows}, max(1, self.n_layers))
         outermost, near = blocks[0].src_rows, blocks[-1]
         texts, visual = self._texts(snapshot), self._item_visual(snapshot)
-        item_mean, linked = self._linked(near, visual, count=len(rows))
+        item_mean, linked = self.linked(near, visual.__getitem__)
         return ClassInputs(
             blocks=blocks if self.n_layers else [],
             texts={name: texts[name][at] for name, at in outermost.items() if name != item},
             visual=visual[outermost.get(item, torch.zeros(0, dtype=torch.long))],
-            phrase_means=self._said(snapshot, near),
+            phrase_means=self.said(snapshot, near),
             item_mean=item_mean,
             linked=linked,
             own=texts[label][rows],
         )
 
-    def _linked(self, near: Block, visual: Tensor, *, count: int) -> tuple[Tensor, Tensor]:
-        """Mean feature of linked items, and who has any. Shapes: (classes, image width), (classes, 1)."""
+    def linked(self, near: Block, visual_of: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Mean feature of linked items, and who has any; `visual_of` gives features of item rows.
+
+        Shapes: (classes, image width), (classes, 1).
+        """
+        count = near.dst_counts.get(self.item_edge[2], 0)
         if self.item_edge not in near.edge_types:
-            return visual.new_zeros(count, visual.shape[1]), visual.new_zeros(count, 1)
-        items = visual[near.src_rows[self.item_edge[0]]]
+            return torch.zeros(count, self.features.image_width()), torch.zeros(count, 1)
+        items = visual_of(near.src_rows[self.item_edge[0]])
         return near.mean(self.item_edge, items), near.has_neighbours(self.item_edge)
 
-    def _said(self, snapshot: Any, near: Block) -> dict[EdgeType, tuple[Tensor, Tensor]]:
+    def said(self, snapshot: Any, near: Block) -> dict[EdgeType, tuple[Tensor, Tensor]]:
         """Mean of what each relation says of each class, and of whom it says anything."""
         spoken = {}
         for edge_type in filter(self.phrase, near.edge_types):
@@ -91,7 +95,7 @@ class Gatherer:
         number = torch.zeros(count).index_add_(0, item_row, usable)
         return total / number.clamp_min(1.0)[:, None]
 
-    def _weights(self, snapshot: Any) -> dict[EdgeType, np.ndarray]:
+    def edge_weights(self, snapshot: Any) -> dict[EdgeType, np.ndarray]:
         """share ** share_power of the edge types that carry shares."""
         found = {edge_type: snapshot.shares(edge_type) for edge_type in snapshot.edge_types}
         return {

@@ -1,14 +1,14 @@
 """How good is it? The result tables of the README: several seeds, hold-outs, and every simpler method beside it.
 
-Each arm is keyed by snapshot and configuration, so a table that was stopped goes on, and a repeated one is read off.
+Before it starts, a table tells how many of its arms are finished (see training/arms.py) and how long the others take.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +19,32 @@ from kg.progress import Reporter, SilentReporter
 from kg.settings import Settings
 from kg.snapshots.snapshot import Snapshot
 from kg.store import Store, atomic_write
+from training.arms import Arms, told_duration
 from training.baselines import class_mean_scores, linear_probe_scores
 from training.checkpoint import seed_all
+from training.choosing import choose_config, fit_to_encoders
 from training.configuration import dump_config
 from training.engine import fit
-from training.features import Features, StoredFeatures
+from training.features import CLIP, Features, StoredFeatures
 from training.labelled_images import HELD_OUT
 from training.metrics.calibration import expected_calibration_error, fit_temperature
 from training.metrics.classification import harmonic_mean, top_k_accuracy
 from training.recipes.graphclip import Config, GraphClip
-from training.run import choose_config
+from training.threads import torch_threads
 
 __all__ = ["Row", "Table", "evaluate_saree", "evaluate_wikiart", "hold_outs_of", "write_records"]
 
 GRAPHCLIP, NO_LAYERS, PROBE = "GraphCLIP", "GraphCLIP, 0 message-passing layers", "linear probe"
 MEANS, ATTRIBUTES = "class-mean prototypes", "attribute matching"
 HELD_OUT_CLASSES = 4
+LONGEST_TABLE_S = 3 * 3600
+"""What takes longer is told to be too long before it starts."""
 _HOLD_OUT_SEED = 17
 """Of the random hold-outs; chosen before any model was measured on them."""
+
+
+Arm = tuple[str, int, tuple[str, ...]]
+"""Method, seed, classes held out."""
 
 
 @dataclass
@@ -81,6 +89,7 @@ def evaluate_saree(
     seeds: int = 3,
     hold_outs: int = 5,
     floor: Mapping[str, float] | None = None,
+    again: bool = False,
     config: Config | None = None,
     features: Features | None = None,
     reporter: Reporter | None = None,
@@ -88,21 +97,17 @@ def evaluate_saree(
 ) -> Table:
     """Seen clusters over `seeds` splits, unseen ones over random hold-outs of four, each among all classes.
 
-    `floor` is what benchmarks/difficulty_floor.py measured. Raises: what training raises.
+    `floor` is what benchmarks/difficulty_floor.py measured; `again` measures finished arms anew.
+    Raises: what training raises.
     """
-    chosen = config or choose_config("graphclip", snapshot.domain)
+    chosen = config or choose_config("graphclip", snapshot.domain, text_encoder=settings.text_encoder)
     bench = _Bench(snapshot, settings, chosen, features, reporter)
     rows = [Row(name) for name in (GRAPHCLIP, NO_LAYERS, ATTRIBUTES, MEANS, PROBE)]
     classes = [str(key) for key in snapshot.keys(snapshot.domain.task_edge_type(bench.config.task)[2])]
-    with bench.reporter.stage("saree table", seeds + hold_outs, "arms") as advance:
-        for seed in range(seeds):
-            for row in rows:
-                row.all_classes.append(bench.measure(row.method, seed).seen)
-            advance()
-        for number, hold_out in enumerate(hold_outs_of(classes, hold_outs)):
-            for row in rows:
-                bench.measure(row.method, number, hold_out).into(row)
-            advance()
+    settings_of_arms = [(seed, ()) for seed in range(seeds)] + list(enumerate(hold_outs_of(classes, hold_outs)))
+    plan = [(row.method, seed, left_out) for seed, left_out in settings_of_arms for row in rows]
+    for arm, found in zip(plan, bench.table("saree table", plan, again), strict=True):
+        found.into(next(row for row in rows if row.method == arm[0]), whole=not arm[2])
     notes = [
         f"hold-out {number + 1}: {', '.join(names)}: GraphCLIP seen {seen:.3f}, unseen {unseen:.3f}"
         for number, (names, seen, unseen) in enumerate(
@@ -121,6 +126,7 @@ def evaluate_wikiart(
     *,
     task: str = "style",
     seeds: int = 3,
+    again: bool = False,
     config: Config | None = None,
     features: Features | None = None,
     reporter: Reporter | None = None,
@@ -128,18 +134,17 @@ def evaluate_wikiart(
 ) -> Table:
     """GraphCLIP, linear probe and class means on the same features and the same training rows; test rows are fixed.
 
-    Raises: what training raises.
+    `again` measures finished arms anew. Raises: what training raises.
     """
-    chosen = config or choose_config("graphclip", snapshot.domain, overrides={"task": task})
+    chosen = config or choose_config(
+        "graphclip", snapshot.domain, overrides={"task": task}, text_encoder=settings.text_encoder
+    )
     bench = _Bench(snapshot, settings, chosen, features, reporter)
     rows = [Row(name) for name in (GRAPHCLIP, NO_LAYERS, PROBE, MEANS)]
-    with bench.reporter.stage(f"{task} table", seeds, "seeds") as advance:
-        for seed in range(seeds):
-            for row in rows:
-                found = bench.measure(row.method, seed)
-                row.all_classes.append(found.seen)
-                row.ece.append(found.ece)
-            advance()
+    plan = [(row.method, seed, ()) for seed in range(seeds) for row in rows]
+    for row, found in zip(rows * seeds, bench.table(f"{task} table", plan, again), strict=True):
+        row.all_classes.append(found.seen)
+        row.ece.append(found.ece)
     best, probe = rows[0], rows[2]
     name = f"eval.wikiart6.{task}"
     records = [
@@ -169,8 +174,14 @@ class _Found:
     seen: float
     unseen: float | None = None
     ece: float | None = None
+    images: dict[str, int] = field(default_factory=dict)
+    """Split -> images."""
 
-    def into(self, row: Row) -> None:
+    def into(self, row: Row, *, whole: bool) -> None:
+        """Add to a row; `whole`: no class was held out."""
+        if whole:
+            row.all_classes.append(self.seen)
+            return
         row.seen.append(self.seen)
         if self.unseen is not None:
             row.unseen.append(self.unseen)
@@ -188,21 +199,60 @@ class _Bench:
         features: Features | None,
         reporter: Reporter | None,
     ) -> None:
-        self.snapshot, self.config, self.reporter = snapshot, config, reporter or SilentReporter()
-        self.store = Store(settings.store_dir)
-        self.features = features or StoredFeatures(
-            self.store, image_spec=settings.vision_encoder, reporter=self.reporter
-        )
-        self._last: GraphClip | None = None
+        self.snapshot, self.reporter = snapshot, reporter or SilentReporter()
+        store = Store(settings.store_dir)
+        self.features = features or StoredFeatures(store, image_spec=settings.vision_encoder, reporter=self.reporter)
+        self.config = config if features else fit_to_encoders(config, self.features, self.reporter)
+        self.arms = Arms(store.runs / "evaluations", graph=snapshot.domain.domain)
+        self._encoders = self._fingerprints()
+        self._images: dict[str, int] = {}
 
-    def measure(self, method: str, seed: int, hold_out: tuple[str, ...] = ()) -> _Found:
+    def table(self, name: str, plan: Sequence[Arm], again: bool) -> Iterator[_Found]:
+        """What each arm finds, in order; tells first how many are to be done and how long that will take."""
+        places = [self._place(arm) for arm in plan]
+        if again:
+            for place in places:
+                self.arms.forget(place)
+        open_arms = [arm for arm, place in zip(plan, places, strict=True) if self.arms.read(place) is None]
+        told = self._tell(name, len(plan), open_arms)
+        with self.reporter.stage(name, len(plan), "arms") as advance:
+            for arm, place in zip(plan, places, strict=True):
+                found = self._found(arm, place)
+                self._images = found.images
+                advance()
+                open_arms = open_arms[1:] if open_arms and open_arms[0] == arm else open_arms
+                if not told and open_arms:
+                    told = self._tell(name, len(plan), open_arms, first=False)
+                yield found
+
+    def notes(self) -> list[str]:
+        """What the examples of the last arm were."""
+        return [f"images: {', '.join(f'{n:,} {split}' for split, n in self._images.items())}"] if self._images else []
+
+    def _tell(self, name: str, count: int, open_arms: Sequence[Arm], *, first: bool = True) -> bool:
+        """Say what is to be done; whether the time it takes could be said."""
+        seconds = self.arms.seconds([method for method, _, _ in open_arms])
+        if first or seconds is not None:
+            span = "how long is told after the first seed" if seconds is None else f"about {told_duration(seconds)}"
+            todo = f"{len(open_arms)} to do, {span}" if open_arms else "nothing to do"
+            self.reporter.note(f"{name}: {count} arms, {count - len(open_arms)} finished, {todo}")
+        if seconds is not None and seconds > LONGEST_TABLE_S:
+            self.reporter.warn(f"{name}: that is over {told_duration(LONGEST_TABLE_S)}; take fewer --seeds")
+        return seconds is not None
+
+    def _found(self, arm: Arm, place: Path) -> _Found:
+        if (kept := self.arms.read(place)) is not None:
+            return _Found(**kept)
+        started_s = time.monotonic()
+        found = self._measure(arm, place)
+        self.arms.write(place, arm[0], asdict(found), seconds=time.monotonic() - started_s)
+        return found
+
+    def _measure(self, arm: Arm, place: Path) -> _Found:
         """Top-1 on test images of seen classes and on all images of held-out ones, among all classes."""
-        changes: dict[str, Any] = {"rng_seed": seed, "split_seed": seed, "hold_out": hold_out}
-        if method == NO_LAYERS:
-            changes["layers"] = 0
-        recipe = self._built(self.config.model_copy(update=changes))
-        self._last = recipe
-        scores = self._scores_of(method, recipe)
+        method, _, hold_out = arm
+        recipe = self._built(self._config(arm))
+        scores = self._scores_of(method, recipe, place)
         calibrated = scores("valid")
         temperature = fit_temperature(*calibrated)
         tested, targets = scores("test")
@@ -211,14 +261,25 @@ class _Bench:
             seen=_top1(tested, targets),
             unseen=None if unseen is None else _top1(*unseen),
             ece=expected_calibration_error((tested / temperature).softmax(1), targets),
+            images={split: len(recipe.examples.of(split)) for split in ("train", "valid", "gate", "test")},
         )
 
-    def notes(self) -> list[str]:
-        """What the examples were."""
-        if self._last is None:
-            return []
-        counts = {split: len(self._last.examples.of(split)) for split in ("train", "valid", "gate", "test")}
-        return [f"images: {', '.join(f'{count:,} {split}' for split, count in counts.items())}"]
+    def _config(self, arm: Arm) -> Config:
+        method, seed, hold_out = arm
+        changes: dict[str, Any] = {"rng_seed": seed, "split_seed": seed, "hold_out": hold_out}
+        if method == NO_LAYERS:
+            changes["layers"] = 0
+        return self.config.model_copy(update=changes)
+
+    def _place(self, arm: Arm) -> Path:
+        return self.arms.path(arm[0], dump_config(self._config(arm)), self.snapshot.content_hash, self._encoders)
+
+    def _fingerprints(self) -> dict[str, str]:
+        """Of all encoders that any arm may ask, so that an arm has the same name whichever came before it."""
+        self.features.image_width()
+        for name in {*self.config.text_features, *([CLIP] if self.config.phrases else [])}:
+            self.features.text_width(name)
+        return {name: entry["fingerprint"] for name, entry in sorted(self.features.record().items())}
 
     def _built(self, config: Config) -> GraphClip:
         recipe = GraphClip(config)
@@ -226,12 +287,12 @@ class _Bench:
         recipe.build(self.snapshot, self.features)
         return recipe
 
-    def _scores_of(self, method: str, recipe: GraphClip) -> Callable[[str], tuple[torch.Tensor, torch.Tensor]]:
+    def _scores_of(
+        self, method: str, recipe: GraphClip, place: Path
+    ) -> Callable[[str], tuple[torch.Tensor, torch.Tensor]]:
         if method in (GRAPHCLIP, NO_LAYERS):
-            before = torch.get_num_threads()
-            torch.set_num_threads(recipe.config.threads)
-            fit(recipe, run_dir=self._run_dir(recipe.config))
-            torch.set_num_threads(before)
+            with torch_threads(recipe.config.threads):
+                fit(recipe, run_dir=place)
             recipe.calibrate()
             return recipe.scores
         if method == ATTRIBUTES:
@@ -250,11 +311,6 @@ class _Bench:
     def _rows(self, recipe: GraphClip, split: str) -> tuple[np.ndarray, np.ndarray]:
         rows = recipe.examples.of(split)
         return recipe.image_feat[recipe.examples.image_row[rows]].numpy(), recipe.examples.class_row[rows]
-
-    def _run_dir(self, config: Config) -> Path:
-        prints = {name: entry["fingerprint"] for name, entry in self.features.record().items()}
-        named = json.dumps([dump_config(config), self.snapshot.content_hash, prints], sort_keys=True)
-        return self.store.runs / "evaluations" / hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
 def _with_targets(

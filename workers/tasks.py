@@ -14,7 +14,8 @@ from kg.schema import domain_names, load_domain
 from kg.snapshots.snapshot import Snapshot, find_snapshot
 from kg.snapshots.snapshot import pull as pull_snapshot
 from training import run as runs
-from training.features import CLIP, StoredFeatures
+from training.choosing import fit_to_encoders
+from training.features import StoredFeatures
 from training.registry import RecipeConfig
 from workers import contracts, queue
 from workers.context import opened, retrying, settings
@@ -57,8 +58,9 @@ def encode_texts(self: Task, *parts: Any) -> Ids:
     with retrying(self), opened(self) as work:
         snapshot = find_snapshot(work.store, args.snapshot)
         features = StoredFeatures(work.store, image_spec=args.vision_encoder, reporter=work.reporter)
-        for name in _text_encoders(_config(args, snapshot), features):
-            features.texts(snapshot, name)
+        here = work.settings.text_encoder
+        config = fit_to_encoders(_config(args, snapshot), features, work.reporter, text_encoder=here)
+        runs.encode_texts(snapshot, features, config)
     return {"snapshot": args.snapshot}
 
 
@@ -67,7 +69,7 @@ def encode_images(self: Task, *parts: Any) -> Ids:
     args = parse(contracts.EncodeImages, parts)
     with retrying(self), opened(self) as work:
         features = StoredFeatures(work.store, image_spec=args.vision_encoder, reporter=work.reporter)
-        features.images(find_snapshot(work.store, args.snapshot))
+        runs.encode_images(find_snapshot(work.store, args.snapshot), features)
     return {"snapshot": args.snapshot}
 
 
@@ -133,8 +135,3 @@ def _config(args: contracts.EncodeTexts | contracts.Train, snapshot: Snapshot) -
         args.recipe, snapshot.domain, preset=args.preset, overrides=args.config, text_encoder=settings().text_encoder
     )
     return config.model_copy(update={"task": task})
-
-
-def _text_encoders(config: RecipeConfig, features: StoredFeatures) -> list[str]:
-    """Text encoders that a run of `config` will ask; an image encoder alone has no text tower beside it."""
-    return [name for name in getattr(config, "text_features", ()) if name != CLIP or features.has_text_tower()]

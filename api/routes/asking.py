@@ -59,7 +59,8 @@ class Answer(BaseModel):
     version: str = Field(description="Model version.")
     embedding_set: str
     classes: list[Likely]
-    similar: list[Item] = Field([], description="Items of the graph that look most like the likeliest class.")
+    similar: list[Item] = Field([], description="Items of the graph that look most like the picture.")
+    typical: list[Item] = Field([], description="Items of the graph that look most like the likeliest class.")
 
 
 class ClassInfo(_Named):
@@ -88,13 +89,14 @@ async def classify_upload(
     settings: SettingsDep,
     turns: ModelTurnsDep,
     k: Annotated[int, Query(ge=1, le=1000, description="How many classes.")] = 5,
-    similar: Annotated[int, Query(ge=0, le=200, description="How many items of the likeliest class to add.")] = 0,
+    similar: Annotated[int, Query(ge=0, le=200, description="How many items that look like the picture to add.")] = 0,
+    typical: Annotated[int, Query(ge=0, le=200, description="How many items of the likeliest class to add.")] = 0,
 ) -> Answer:
     """The likeliest classes of a picture that need not be in the graph."""
     data = await file.read()
     if not data:
         raise HTTPException(422, "file: is empty; send a picture")
-    return await turns.run(partial(_answer, graph, settings, data, domain, task, k, similar))
+    return await turns.run(partial(_answer, graph, settings, data, domain, task, k=k, similar=similar, typical=typical))
 
 
 @router.get("/similar/{item:path}")
@@ -118,16 +120,19 @@ def items_of_class(key: str, domain: DomainDep, task: TaskDep, graph: GraphDep, 
     return Items(graph=domain.domain, task=task, items=_items(found))
 
 
-def _answer(graph: Graph, settings: Settings, data: bytes, domain: Domain, task: str, k: int, similar: int) -> Answer:
-    scores = classify.classify_image_bytes(graph, settings, data, domain=domain, task=task, k=k)
-    found = classify.nearest_items(graph, domain, task, scores[0].class_key, similar) if similar else []
+def _answer(
+    graph: Graph, settings: Settings, data: bytes, domain: Domain, task: str, *, k: int, similar: int, typical: int
+) -> Answer:
+    scores, alike = classify.classify_and_compare(graph, settings, data, domain=domain, task=task, k=k, similar=similar)
+    best = classify.nearest_items(graph, domain, task, scores[0].class_key, typical) if typical else []
     return Answer(
         graph=domain.domain,
         task=task,
         version=scores[0].version,
         embedding_set=scores[0].embedding_set,
         classes=[Likely(class_=s.class_key, probability=s.probability, score=s.score) for s in scores],
-        similar=_items(found),
+        similar=_items(alike),
+        typical=_items(best),
     )
 
 

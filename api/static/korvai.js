@@ -3,7 +3,7 @@
 
 const $ = (id) => document.getElementById(id);
 const NUMBER_OF_CLASSES = 5;
-const NUMBER_OF_ITEMS = 8;
+const NUMBER_OF_ITEMS = 6;
 let newest = 0; // answers to an older question are dropped
 
 const make = (tag, text, className) => {
@@ -29,7 +29,7 @@ const ask = async (path, options) => {
 const clear = () => {
   $("classes").replaceChildren();
   $("source").textContent = "";
-  $("similar").hidden = true;
+  for (const id of ["similar", "typical"]) $(id).hidden = true;
 };
 
 const drawClasses = (found) => {
@@ -47,10 +47,10 @@ const drawClasses = (found) => {
   $("source").textContent = `model version ${found.version}, embedding set ${found.embedding_set}`;
 };
 
-const drawItems = (title, items) => {
-  $("similar").hidden = items.length === 0;
-  $("similar-title").textContent = title;
-  $("items").replaceChildren(...items.map((one) => {
+const drawItems = (id, title, items) => {
+  $(id).hidden = items.length === 0;
+  $(id).querySelector("h2").textContent = title;
+  $(id).querySelector("ul").replaceChildren(...items.map((one) => {
     const picture = make("img");
     picture.src = `/images/${one.image_id}?px=240`;
     picture.alt = one.item;
@@ -75,7 +75,9 @@ const showLike = async (item) => {
   try {
     const path = item.split("/").map(encodeURIComponent).join("/");
     const found = await ask(`/similar/${path}?graph=${$("graph").value}&k=${NUMBER_OF_ITEMS}`);
-    if (turn === newest) drawItems(`Looks like ${item}`, found.items);
+    if (turn !== newest) return;
+    drawItems("similar", `Looks like ${item}`, found.items);
+    $("typical").hidden = true;
   } catch (error) {
     say(error.message, true);
   }
@@ -93,12 +95,13 @@ const send = async (file) => {
   const form = new FormData();
   form.append("file", file);
   try {
-    const query = `graph=${$("graph").value}&k=${NUMBER_OF_CLASSES}&similar=${NUMBER_OF_ITEMS}`;
+    const query = `graph=${$("graph").value}&k=${NUMBER_OF_CLASSES}&similar=${NUMBER_OF_ITEMS}&typical=${NUMBER_OF_ITEMS}`;
     const found = await ask(`/classify?${query}`, { method: "POST", body: form });
     if (turn !== newest) return;
     say("");
     drawClasses(found);
-    drawItems(`What in the graph looks most like ${found.classes[0].class}`, found.similar);
+    drawItems("similar", "What in the graph looks most like this picture", found.similar);
+    drawItems("typical", `What in the graph looks most like ${found.classes[0].class}`, found.typical);
   } catch (error) {
     if (turn === newest) say(error.message, true);
   }

@@ -13,19 +13,55 @@
 // param  body_colours   LIST<STRING> names of Colour nodes by BODY_COLOUR, default []
 // param  border_colours LIST<STRING> names of Colour nodes by BORDER_COLOUR, default []
 // param  pallu_colours  LIST<STRING> names of Colour nodes by PALLU_COLOUR, default []
-// return cluster         STRING       its name
+// param  shares         MAP          how often each holds, beside the names: {BODY_COLOUR: [0.7, 0.3]}, default {} (alike)
+// return cluster        STRING       its name
 // return relations      INTEGER      how many relations it has now
 MERGE (c:Cluster {name: $name})
 SET c:Class, c.description = $description
-WITH c CALL (c) { UNWIND $techniques AS name MATCH (n:Technique {name: name}) MERGE (c)-[:USES_TECHNIQUE]->(n) }
-WITH c CALL (c) { UNWIND $zari AS name MATCH (n:Zari {name: name}) MERGE (c)-[:USES_ZARI]->(n) }
-WITH c CALL (c) { UNWIND $bodies AS name MATCH (n:Body {name: name}) MERGE (c)-[:HAS_BODY]->(n) }
-WITH c CALL (c) { UNWIND $body_motifs AS name MATCH (n:Motif {name: name}) MERGE (c)-[:BODY_MOTIF]->(n) }
-WITH c CALL (c) { UNWIND $borders AS name MATCH (n:Border {name: name}) MERGE (c)-[:HAS_BORDER]->(n) }
-WITH c CALL (c) { UNWIND $border_widths AS name MATCH (n:Width {name: name}) MERGE (c)-[:BORDER_WIDTH]->(n) }
-WITH c CALL (c) { UNWIND $pallus AS name MATCH (n:Pallu {name: name}) MERGE (c)-[:HAS_PALLU]->(n) }
-WITH c CALL (c) { UNWIND $pallu_motifs AS name MATCH (n:Motif {name: name}) MERGE (c)-[:PALLU_MOTIF]->(n) }
-WITH c CALL (c) { UNWIND $body_colours AS name MATCH (n:Colour {name: name}) MERGE (c)-[:BODY_COLOUR]->(n) }
-WITH c CALL (c) { UNWIND $border_colours AS name MATCH (n:Colour {name: name}) MERGE (c)-[:BORDER_COLOUR]->(n) }
-WITH c CALL (c) { UNWIND $pallu_colours AS name MATCH (n:Colour {name: name}) MERGE (c)-[:PALLU_COLOUR]->(n) }
+// A share that is not given is left as it is; a snapshot takes relations without one as alike.
+WITH c, $shares AS shares
+CALL (c, shares) {
+  WITH $techniques AS names UNWIND range(0, size(names) - 1) AS at MATCH (n:Technique {name: names[at]})
+  MERGE (c)-[r:USES_TECHNIQUE]->(n) SET r.share = coalesce(shares.USES_TECHNIQUE[at], r.share)
+}
+CALL (c, shares) {
+  WITH $zari AS names UNWIND range(0, size(names) - 1) AS at MATCH (n:Zari {name: names[at]})
+  MERGE (c)-[r:USES_ZARI]->(n) SET r.share = coalesce(shares.USES_ZARI[at], r.share)
+}
+CALL (c, shares) {
+  WITH $bodies AS names UNWIND range(0, size(names) - 1) AS at MATCH (n:Body {name: names[at]})
+  MERGE (c)-[r:HAS_BODY]->(n) SET r.share = coalesce(shares.HAS_BODY[at], r.share)
+}
+CALL (c, shares) {
+  WITH $body_motifs AS names UNWIND range(0, size(names) - 1) AS at MATCH (n:Motif {name: names[at]})
+  MERGE (c)-[r:BODY_MOTIF]->(n) SET r.share = coalesce(shares.BODY_MOTIF[at], r.share)
+}
+CALL (c, shares) {
+  WITH $borders AS names UNWIND range(0, size(names) - 1) AS at MATCH (n:Border {name: names[at]})
+  MERGE (c)-[r:HAS_BORDER]->(n) SET r.share = coalesce(shares.HAS_BORDER[at], r.share)
+}
+CALL (c, shares) {
+  WITH $border_widths AS names UNWIND range(0, size(names) - 1) AS at MATCH (n:Width {name: names[at]})
+  MERGE (c)-[r:BORDER_WIDTH]->(n) SET r.share = coalesce(shares.BORDER_WIDTH[at], r.share)
+}
+CALL (c, shares) {
+  WITH $pallus AS names UNWIND range(0, size(names) - 1) AS at MATCH (n:Pallu {name: names[at]})
+  MERGE (c)-[r:HAS_PALLU]->(n) SET r.share = coalesce(shares.HAS_PALLU[at], r.share)
+}
+CALL (c, shares) {
+  WITH $pallu_motifs AS names UNWIND range(0, size(names) - 1) AS at MATCH (n:Motif {name: names[at]})
+  MERGE (c)-[r:PALLU_MOTIF]->(n) SET r.share = coalesce(shares.PALLU_MOTIF[at], r.share)
+}
+CALL (c, shares) {
+  WITH $body_colours AS names UNWIND range(0, size(names) - 1) AS at MATCH (n:Colour {name: names[at]})
+  MERGE (c)-[r:BODY_COLOUR]->(n) SET r.share = coalesce(shares.BODY_COLOUR[at], r.share)
+}
+CALL (c, shares) {
+  WITH $border_colours AS names UNWIND range(0, size(names) - 1) AS at MATCH (n:Colour {name: names[at]})
+  MERGE (c)-[r:BORDER_COLOUR]->(n) SET r.share = coalesce(shares.BORDER_COLOUR[at], r.share)
+}
+CALL (c, shares) {
+  WITH $pallu_colours AS names UNWIND range(0, size(names) - 1) AS at MATCH (n:Colour {name: names[at]})
+  MERGE (c)-[r:PALLU_COLOUR]->(n) SET r.share = coalesce(shares.PALLU_COLOUR[at], r.share)
+}
 RETURN c.name AS cluster, COUNT { (c)-->() } AS relations

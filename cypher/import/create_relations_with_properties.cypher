@@ -1,16 +1,14 @@
 // import/create_relations_with_properties: make relations with properties; the caller has made sure that they are missing
 // access: write
-// slot   source     node_type
-// slot   source_key property
-// slot   type       relation
-// slot   target     node_type
-// slot   target_key property
-// param  groups     LIST<MAP>   {source, targets: LIST<{key, properties}>}
-// return created    INTEGER
+// slot   source  node_type
+// slot   type    relation
+// slot   target  node_type
+// param  groups  LIST<LIST<ANY>>   [source id, [[target id, properties]]]
+// return created INTEGER
 UNWIND $groups AS g
-MATCH (s:«source» {«source_key»: g.source})
-UNWIND g.targets AS row
-MATCH (t:«target» {«target_key»: row.key})
+MATCH (s:«source») WHERE id(s) = g[0]
+UNWIND g[1] AS row
+MATCH (t:«target») WHERE id(t) = row[0]
 CREATE (s)-[r:«type»]->(t)
-SET r = row.properties
+SET r = row[1]
 RETURN count(r) AS created

@@ -1,14 +1,10 @@
-// import/existing_relations: the relations of one type that leave these nodes, grouped by source
+// import/existing_relations: the relations of one type that leave these nodes, with their properties, as columns
 // access: read
-// slot   source     node_type
-// slot   source_key property
 // slot   type       relation
-// slot   target     node_type
-// slot   target_key property
-// param  sources    LIST<STRING>   keys of sources
-// return source     STRING
-// return targets    LIST<STRING>   keys of the targets
-// return properties LIST<MAP>      properties of the relations, in the same order
-UNWIND $sources AS key
-MATCH (s:«source» {«source_key»: key})-[r:«type»]->(t:«target»)
-RETURN s.«source_key» AS source, collect(t.«target_key») AS targets, collect(properties(r)) AS properties
+// param  ids        LIST<INTEGER>   internal ids of sources, at most some thousands
+// return sources    LIST<INTEGER>   one a relation
+// return targets    LIST<INTEGER>   one a relation, of any label
+// return properties LIST<MAP>       one a relation
+UNWIND $ids AS id
+MATCH (s)-[r:«type»]->(t) WHERE id(s) = id
+RETURN collect(id) AS sources, collect(id(t)) AS targets, collect(properties(r)) AS properties

@@ -4,9 +4,8 @@
 // param  page_rows INTEGER         relationships a page
 // return captions  LIST<LIST<ANY>> the image's sha256, the text, who wrote it
 // return count     INTEGER         relationships on this page; 0 after the last
-// return check     INTEGER         adds up over pages to pull/edge_fingerprints' for HAS_CAPTION
 // return last      INTEGER         highest id of the page
 MATCH (image)-[r:HAS_CAPTION]->(caption) WHERE id(r) > $after
-WITH image, r, caption ORDER BY id(r) LIMIT $page_rows
+WITH image, r, caption ORDER BY r LIMIT $page_rows
 RETURN collect([image.sha256, caption.text, coalesce(caption.source, '')]) AS captions,
-       count(r) AS count, sum(id(r) + 3 * id(image) + 7 * id(caption)) AS check, max(id(r)) AS last
+       count(r) AS count, max(id(r)) AS last

@@ -1,12 +1,12 @@
-// pull/edge_page: the relationships of one type that leave some nodes, as two columns
+// pull/edge_page: one page of one type's relationships as two columns, in id order
 // access: read
-// slot   type    relation
-// param  ids     LIST<INTEGER>   internal ids of the start nodes, good within one pull only
-// return sources LIST<INTEGER>   internal ids of the start nodes, one a relationship
-// return targets LIST<INTEGER>   internal ids of the end nodes
-// return count   INTEGER         relationships
-// return check   INTEGER         adds up over pages to pull/edge_fingerprints'
-UNWIND $ids AS id
-MATCH (source)-[r:«type»]->(target) WHERE id(source) = id
-RETURN collect(id) AS sources, collect(id(target)) AS targets,
-       count(r) AS count, sum(id(r) + 3 * id + 7 * id(target)) AS check
+// slot   type      relation
+// param  after     INTEGER       last id of the page before; -1 for the first
+// param  page_rows INTEGER       relationships a page
+// return sources   LIST<INTEGER> internal ids of the start nodes, good within one pull only
+// return targets   LIST<INTEGER> internal ids of the end nodes
+// return count     INTEGER       relationships on this page; 0 after the last
+// return last      INTEGER       highest id of the page
+MATCH (source)-[r:«type»]->(target) WHERE id(r) > $after
+WITH source, r, target ORDER BY r LIMIT $page_rows
+RETURN collect(id(source)) AS sources, collect(id(target)) AS targets, count(r) AS count, max(id(r)) AS last

@@ -6,9 +6,8 @@
 // return targets   LIST<INTEGER>   internal ids of the parents
 // return facets    LIST<STRING>    which hierarchy each belongs to, empty where unnamed
 // return count     INTEGER         relationships on this page; 0 after the last
-// return check     INTEGER         adds up over pages to pull/edge_fingerprints' for BROADER
 // return last      INTEGER         highest id of the page
 MATCH (child)-[r:BROADER]->(parent) WHERE id(r) > $after
-WITH child, r, parent ORDER BY id(r) LIMIT $page_rows
+WITH child, r, parent ORDER BY r LIMIT $page_rows
 RETURN collect(id(child)) AS sources, collect(id(parent)) AS targets, collect(coalesce(r.facet, '')) AS facets,
-       count(r) AS count, sum(id(r) + 3 * id(child) + 7 * id(parent)) AS check, max(id(r)) AS last
+       count(r) AS count, max(id(r)) AS last

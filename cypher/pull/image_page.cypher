@@ -6,10 +6,9 @@
 // return items     LIST<INTEGER>   internal ids of the items
 // return images    LIST<LIST<ANY>> sha256, uri, width, height, split of each pair's image, null where unknown
 // return count     INTEGER         pairs on this page; 0 after the last
-// return check     INTEGER         adds up over pages to pull/image_fingerprint's
 // return last      INTEGER         highest id of the page
 MATCH (item:«item»)-[r:HAS_IMAGE]->(image:Image) WHERE id(r) > $after
-WITH item, r, image ORDER BY id(r) LIMIT $page_rows
+WITH item, r, image ORDER BY r LIMIT $page_rows
 RETURN collect(id(item)) AS items,
        collect([image.sha256, image.uri, image.width, image.height, image.split]) AS images,
-       count(r) AS count, sum(id(r) + 3 * id(item) + 7 * id(image)) AS check, max(id(r)) AS last
+       count(r) AS count, max(id(r)) AS last

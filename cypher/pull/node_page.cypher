@@ -7,9 +7,8 @@
 // return ids       LIST<INTEGER>      internal ids, good within one pull only
 // return values    LIST<LIST<ANY>>    the fields' values, null where a node has none
 // return count     INTEGER            nodes on this page; 0 after the last
-// return check     INTEGER            adds up over pages to pull/node_fingerprints'
 // return last      INTEGER            highest id of the page
 MATCH (n:«label») WHERE id(n) > $after
-WITH n ORDER BY id(n) LIMIT $page_rows
+WITH n ORDER BY n LIMIT $page_rows
 RETURN collect(id(n)) AS ids, collect([field IN $fields | n[field]]) AS values,
-       count(n) AS count, sum(id(n)) AS check, max(id(n)) AS last
+       count(n) AS count, max(id(n)) AS last

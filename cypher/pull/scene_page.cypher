@@ -5,10 +5,9 @@
 // return objects    LIST<LIST<ANY>>    the image's sha256, then id, name, x, y, w, h of the object
 // return attributes LIST<LIST<STRING>> names of each object's attributes
 // return count      INTEGER            relationships on this page; 0 after the last
-// return check      INTEGER            adds up over pages to pull/edge_fingerprints' for DEPICTS
 // return last       INTEGER            highest id of the page
 MATCH (image)-[r:DEPICTS]->(object) WHERE id(r) > $after
-WITH image, r, object ORDER BY id(r) LIMIT $page_rows
+WITH image, r, object ORDER BY r LIMIT $page_rows
 RETURN collect([image.sha256, object.id, object.name, object.x, object.y, object.w, object.h]) AS objects,
        collect([(object)-[:HAS_ATTRIBUTE]->(attribute) | coalesce(attribute.name, attribute.key)]) AS attributes,
-       count(r) AS count, sum(id(r) + 3 * id(image) + 7 * id(object)) AS check, max(id(r)) AS last
+       count(r) AS count, max(id(r)) AS last

@@ -4,9 +4,8 @@
 // param  page_rows  INTEGER         relationships a page
 // return triples    LIST<LIST<ANY>> subject id, predicate, object id
 // return count      INTEGER         relationships on this page; 0 after the last
-// return check      INTEGER         adds up over pages to pull/edge_fingerprints' for RELATION
 // return last       INTEGER         highest id of the page
 MATCH (subject)-[r:RELATION]->(object) WHERE id(r) > $after
-WITH subject, r, object ORDER BY id(r) LIMIT $page_rows
+WITH subject, r, object ORDER BY r LIMIT $page_rows
 RETURN collect([subject.id, r.predicate, object.id]) AS triples,
-       count(r) AS count, sum(id(r) + 3 * id(subject) + 7 * id(object)) AS check, max(id(r)) AS last
+       count(r) AS count, max(id(r)) AS last

@@ -7,52 +7,29 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kg.encoders.cache import FeatureCache, text_hash
-from kg.encoders.image import ImageEncoder, load_image_encoder, open_image
-from kg.encoders.text import TextEncoder, load_text_encoder
+from kg.encoders.image import ImageEncoder
+from kg.encoders.text import TextEncoder
 from kg.errors import UnreadableMedia
 from kg.progress import Reporter
-from kg.store import Store
+from kg.store import Store, open_image
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from kg.snapshots.snapshot import Snapshot
 
-__all__ = ["Encoded", "encode_images", "encode_snapshot", "encode_texts", "open_cache", "vectors_of_texts"]
+__all__ = ["encode_images", "encode_texts", "open_cache", "vectors_of_texts"]
 
 _TEXTS_A_ROUND = 256
 _CPU_BATCH_IMAGES = 8
 _GPU_BATCH_IMAGES = 128
 _BATCHES_AHEAD = 3
 _NAMED_AT_MOST = 10
-
-
-class Encoded(NamedTuple):
-    """What a snapshot's features amount to."""
-
-    images: int
-    unreadable: int
-    texts: int
-
-
-def encode_snapshot(
-    snapshot: Snapshot, store: Store, *, image_encoder: str, text_encoder: str, reporter: Reporter
-) -> Encoded:
-    """Bring all images and texts of a snapshot into the cache, by the encoders' specs; what is there stays.
-
-    Raises: EncoderError, StoreError.
-    """
-    pictures, words = load_image_encoder(image_encoder), load_text_encoder(text_encoder)
-    with open_cache(store, pictures) as cache:
-        readable = encode_images(snapshot, pictures, cache, store, reporter)[1]
-    with open_cache(store, words) as cache:
-        texts = encode_texts(snapshot, words, cache, reporter)
-    return Encoded(len(readable), int((~readable).sum()), sum(len(rows) for rows in texts.values()))
 
 
 def open_cache(store: Store, encoder: ImageEncoder | TextEncoder) -> FeatureCache:

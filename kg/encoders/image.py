@@ -11,14 +11,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kg.encoders import clip_models, timm_models
 from kg.encoders.weights import weights_hash
-from kg.errors import EncoderError, UnreadableMedia
-from kg.store import IMAGE_FORMATS, MAX_IMAGE_PX, atomic_write
+from kg.errors import EncoderError
+from kg.store import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
 
-__all__ = ["ImageEncoder", "load_image_encoder", "open_image"]
+__all__ = ["ImageEncoder", "load_image_encoder"]
 
 _ENCODER_FILE = "korvai_encoder.json"
 _SMALL = "korvai-small"
@@ -60,32 +59,6 @@ def load_image_encoder(spec: str | Path, *, device: str = "cpu") -> ImageEncoder
     Raises: EncoderError for an unknown one, weights that do not match, a hub that cannot be reached.
     """
     return ImageEncoder(_open_model(str(spec)), device=device)
-
-
-def open_image(source: Path | bytes) -> Image.Image:
-    """A picture, decoded whole.
-
-    Raises: UnreadableMedia when it is missing, truncated, gigantic or no picture.
-    """
-    from PIL import Image
-
-    name = "the picture" if isinstance(source, bytes) else str(source)
-    Image.MAX_IMAGE_PIXELS = MAX_IMAGE_PX
-    try:
-        image = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=IMAGE_FORMATS)
-        if image.width * image.height > MAX_IMAGE_PX:
-            raise UnreadableMedia(f"{name}: more than {MAX_IMAGE_PX / 1e6:.0f} megapixels; scale it down")
-        image.load()
-    except UnreadableMedia:
-        raise
-    except Image.DecompressionBombError as error:
-        raise UnreadableMedia(f"{name}: more than {MAX_IMAGE_PX / 1e6:.0f} megapixels; scale it down") from error
-    except FileNotFoundError as error:
-        raise UnreadableMedia(f"{name}: no such file; check the store and the spelling") from error
-    except Exception as error:  # decoders raise whatever they like on damaged bytes
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise UnreadableMedia(f"{name}: not a whole picture ({reason}); replace the file") from error
-    return image
 
 
 class ImageEncoder:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-__all__ = ["ImageTower", "load_tower"]
+__all__ = ["ImageTower", "is_whole", "load_tower"]
 
 _MANIFEST = "manifest.json"
 _PROJECTIONS = ("image", "text")
@@ -93,6 +93,7 @@ class ImageTower:
     def save(self, folder: Path) -> None:
         """Write the tower; the folder appears, or is replaced, when everything is written.
 
+        One that is there and the same stays, for whoever is reading it.
         Raises: StoreError.
         """
         folder = Path(folder)
@@ -101,8 +102,7 @@ class ImageTower:
             partial.mkdir(parents=True)
             try:
                 self._write(partial)
-                shutil.rmtree(folder, ignore_errors=True)
-                partial.rename(folder)
+                _put(partial, folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
 
@@ -140,6 +140,26 @@ def load_tower(folder: Path, *, device: str = "cpu") -> ImageTower:
     matrices = [folder / f"{name}_projection.npy" for name in _PROJECTIONS]
     image, text = (np.load(path, allow_pickle=False) if path.is_file() else None for path in matrices)
     return ImageTower(load_image_encoder(folder / "encoder", device=device), projection=image, text_projection=text)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder is a tower whose every file is what was saved."""
+    try:
+        _check(Path(folder))
+    except StoreError:
+        return False
+    return True
+
+
+def _put(partial: Path, folder: Path) -> None:
+    """Bring a written tower under its name."""
+    try:
+        partial.rename(folder)
+    except OSError:  # something is there: the same, perhaps from another process a moment ago, or an older one
+        if is_whole(folder) and (folder / _MANIFEST).read_bytes() == (partial / _MANIFEST).read_bytes():
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
 
 
 def _check(folder: Path) -> None:

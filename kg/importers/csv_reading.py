@@ -29,6 +29,9 @@ _UNDECODED = re.compile("[\udc80-\udcff]")
 _LONGEST_RECORD_LINES = 1_000
 """A quoted field may span lines; one that spans more is a stray quote."""
 
+_LONGEST_LINE_CHARACTERS = 16_000_000
+"""A longer one is no table's: reading it would only fill the memory."""
+
 
 class Record(NamedTuple):
     """One row: column name -> text, stripped."""
@@ -92,10 +95,21 @@ class _Lines:
     def __next__(self) -> str:
         if len(self.taken) >= _LONGEST_RECORD_LINES:
             raise csv.Error(f"a quoted field spans more than {_LONGEST_RECORD_LINES} lines")
-        line = self._back.popleft() if self._back else next(self._text)
+        line = self._back.popleft() if self._back else self._text.readline(_LONGEST_LINE_CHARACTERS)
+        if not line:
+            raise StopIteration
         self.number += 1
         self.taken.append(line)
+        if len(line) == _LONGEST_LINE_CHARACTERS:
+            self._skip_line()
         return line
+
+    def _skip_line(self) -> None:
+        """Pass over the rest of a line that is too long. Raises: csv.Error."""
+        while (rest := self._text.readline(_LONGEST_LINE_CHARACTERS)) and not rest.endswith(("\n", "\r")):
+            pass
+        self.taken[-1] = ""
+        raise csv.Error(f"the line is longer than {_LONGEST_LINE_CHARACTERS:,} characters; is this a table?")
 
     def put_back(self) -> None:
         """Give back all lines of the current record but its first."""

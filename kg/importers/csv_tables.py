@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from kg.graph import Graph
+from kg.graph import Graph, connect
 from kg.importers.csv_mapping import Link, Mapping, Table, load_mapping, mapping_from_files
 from kg.importers.csv_reading import Record, read_table
 from kg.importers.images import ImageRow, import_images
 from kg.importers.report import ImportReport
-from kg.importers.tables import Importer, NodeRow, RelationRow, importing
+from kg.importers.tables import CONNECTIONS, Importer, NodeRow, RelationRow, importing
+from kg.loading.batch import Batch
+from kg.loading.collecting import ColumnSink, refuse_too_large
+from kg.loading.offline import load_offline, refuse_unless_empty
 from kg.progress import Reporter
 from kg.schema import Domain
+from kg.settings import Settings
 from kg.store import Store
 
-__all__ = ["import_csv"]
+__all__ = ["import_csv", "import_csv_offline"]
 
 
 def import_csv(
@@ -28,24 +32,69 @@ def import_csv(
     folder: Path | None = None,
     reporter: Reporter,
     dry_run: bool = False,
+    connections: int = CONNECTIONS,
+    all_or_nothing: bool = False,
 ) -> ImportReport:
     """Import the tables of a mapping file, or of `nodes` (label -> file) and `relations` (type -> file) of a domain.
 
     Raises: SchemaViolation (mapping, missing file or column), StoreError, GraphUnavailable.
     """
-    if isinstance(what, Domain):
-        mapping = mapping_from_files(what, nodes or {}, relations or {})
-    else:
-        mapping = load_mapping(Path(what), folder=folder)
-    with importing(
-        graph, store, domain=mapping.domain, kind="csv", source=_source(mapping), reporter=reporter, dry_run=dry_run
-    ) as importer:
-        tables = sorted(mapping.tables, key=lambda table: table.relation is not None)
-        for table in tables:
-            _import_nodes(importer, table)
-        for table in tables:
-            _import_relations(importer, table)
+    mapping = _mapping(what, nodes, relations, folder)
+    form = {"kind": "csv", "source": _source(mapping), "reporter": reporter, "dry_run": dry_run}
+    form |= {"connections": connections, "all_or_nothing": all_or_nothing}
+    with importing(graph, store, domain=mapping.domain, **form) as importer:
+        _import_tables(importer, mapping)
     return importer.report
+
+
+def import_csv_offline(
+    settings: Settings,
+    what: Path | Domain,
+    *,
+    nodes: dict[str, Path] | None = None,
+    relations: dict[str, Path] | None = None,
+    folder: Path | None = None,
+    reporter: Reporter,
+    dry_run: bool = False,
+    all_or_nothing: bool = False,
+) -> ImportReport:
+    """The same tables through Neo4j's offline import, into an empty embedded database; images are hung up online after.
+
+    Raises: SchemaViolation (see `import_csv`; tables that do not fit into memory; not empty), ServiceError, StoreError.
+    """
+    mapping = _mapping(what, nodes, relations, folder)
+    refuse_too_large(table.file for table in mapping.tables)
+    store, sink = Store(settings.store_dir), ColumnSink(mapping.domain)
+    form = {"kind": "csv", "source": _source(mapping)}
+    with connect(settings) as graph:
+        refuse_unless_empty(graph, "offline load")
+        reading = Importer(
+            graph, store, Batch(graph, store, None, domain=mapping.domain, **form), sink,
+            domain=mapping.domain, reporter=reporter,
+        )  # fmt: skip
+        without_images = tuple(table.model_copy(update={"image": None}) for table in mapping.tables)
+        _import_tables(reading, mapping.model_copy(update={"tables": without_images}))
+    form |= {"dry_run": dry_run, "all_or_nothing": all_or_nothing}
+    report = load_offline(settings, sink.columns(), reporter=reporter, problems=reading.report.problems, **form)
+    if any(table.image for table in mapping.tables) and not dry_run and not report.rolled_back:
+        reporter.note("images are not part of an offline load: run the same import without --offline for them")
+    return report
+
+
+def _mapping(
+    what: Path | Domain, nodes: dict[str, Path] | None, relations: dict[str, Path] | None, folder: Path | None
+) -> Mapping:
+    if isinstance(what, Domain):
+        return mapping_from_files(what, nodes or {}, relations or {})
+    return load_mapping(Path(what), folder=folder)
+
+
+def _import_tables(importer: Importer, mapping: Mapping) -> None:
+    tables = sorted(mapping.tables, key=lambda table: table.relation is not None)
+    for table in tables:
+        _import_nodes(importer, table)
+    for table in tables:
+        _import_relations(importer, table)
 
 
 def _source(mapping: Mapping) -> str:

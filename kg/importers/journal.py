@@ -17,38 +17,14 @@ from typing import Any
 import pyarrow as pa
 
 from kg.errors import StoreError
-from kg.schema import EdgeType
+from kg.loading.specs import EdgeSpec, NodeSpec
 from kg.store import disk_guard
 
-__all__ = ["EdgeSpec", "Entry", "Journal", "NodeSpec", "read_journal"]
+__all__ = ["Entry", "Journal", "read_journal"]
 
 _SCHEMA = pa.schema([(name, pa.string()) for name in ("source", "target", "identity", "action", "old", "new")])
-
-
-@dataclass(frozen=True)
-class NodeSpec:
-    """A label and the property that is its key."""
-
-    label: str
-    key: str
-
-
-@dataclass(frozen=True)
-class EdgeSpec:
-    """A relation type between two labels; `identity` names properties that tell parallel relations apart."""
-
-    source: NodeSpec
-    type: str
-    target: NodeSpec
-    identity: tuple[str, ...] = ()
-
-    @property
-    def edge_type(self) -> EdgeType:
-        """(source label, type, target label)"""
-        return (self.source.label, self.type, self.target.label)
-
-    def __str__(self) -> str:
-        return f"{self.source.label}-{self.type}->{self.target.label}"
+_NOTHING = "{}"
+_ENTRIES_A_PORTION = 50_000
 
 
 @dataclass(frozen=True)
@@ -57,10 +33,10 @@ class Entry:
 
     source: str
     target: str = ""
-    identity: str = "{}"
+    identity: str = _NOTHING
     action: str = "created"
-    old: str = "{}"
-    new: str = "{}"
+    old: str = _NOTHING
+    new: str = _NOTHING
 
 
 class Journal:
@@ -84,12 +60,28 @@ class Journal:
 
         Raises: StoreError.
         """
-        if not entries:
-            return
+        if entries:
+            self._append(spec, [pa.array([getattr(e, name) for e in entries], pa.string()) for name in _SCHEMA.names])
+
+    def write_created(
+        self, spec: NodeSpec | EdgeSpec, sources: Sequence[str] | pa.Array, targets: Sequence[str] | pa.Array = ()
+    ) -> None:
+        """Append what is about to be created, as columns: keys of nodes, or of both ends of plain relations.
+
+        Raises: StoreError.
+        """
+        for start in range(0, len(sources), _ENTRIES_A_PORTION):
+            part = slice(start, start + _ENTRIES_A_PORTION)
+            keys = _strings(sources[part])
+            ends = _strings(targets[part]) if len(targets) else _constant("", len(keys))
+            self._append(
+                spec, [keys, ends, *(_constant(text, len(keys)) for text in (_NOTHING, "created", "{}", "{}"))]
+            )
+
+    def _append(self, spec: NodeSpec | EdgeSpec, columns: list[pa.Array]) -> None:
         with disk_guard(self.folder):
             sink, writer = self._writers.get(spec) or self._open(spec)
-            columns = [[getattr(entry, name) for entry in entries] for name in _SCHEMA.names]
-            writer.write_batch(pa.record_batch([pa.array(column, pa.string()) for column in columns], schema=_SCHEMA))
+            writer.write_batch(pa.record_batch(columns, schema=_SCHEMA))
             sink.flush()
             os.fsync(sink.fileno())
 
@@ -111,21 +103,31 @@ def read_journal(folder: Path) -> Iterator[tuple[NodeSpec | EdgeSpec, list[Entry
         raise StoreError(f"batch {folder.name}: no key files under {folder}; was the store moved? (KORVAI_STORE)")
     for path in sorted(folder.glob("*.arrows"), reverse=True):
         with path.open("rb") as file:
-            yield from reversed(list(_read(file)))
+            spec, batches = _read(file)
+        for batch in reversed(batches):
+            yield spec, [Entry(**row) for row in reversed(batch.to_pylist())]
 
 
-def _read(file: Any) -> Iterator[tuple[NodeSpec | EdgeSpec, list[Entry]]]:
+def _read(file: Any) -> tuple[Any, list[pa.RecordBatch]]:
+    """What one file tells of, and its entries as columns: a large batch's entries as objects would fill the memory."""
+    batches: list[pa.RecordBatch] = []
     try:
         stream = pa.ipc.open_stream(file)
     except (pa.ArrowInvalid, OSError):
-        return
-    spec = _spec(json.loads(stream.schema.metadata[b"spec"]))
+        return None, batches
     while True:
         try:
-            batch = stream.read_next_batch()
+            batches.append(stream.read_next_batch())
         except (StopIteration, pa.ArrowInvalid, OSError):
-            return
-        yield spec, [Entry(**row) for row in batch.to_pylist()]
+            return _spec(json.loads(stream.schema.metadata[b"spec"])), batches
+
+
+def _strings(keys: Sequence[str] | pa.Array) -> pa.Array:
+    return keys if isinstance(keys, pa.Array) else pa.array(keys, pa.string())
+
+
+def _constant(text: str, length: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text, pa.string()), length)
 
 
 def _spec(raw: dict[str, Any]) -> NodeSpec | EdgeSpec:

@@ -36,6 +36,8 @@ class ImportReport:
     problems: list[Problem] = field(default_factory=list)
     problems_file: Path | None = None
     dry_run: bool = False
+    rolled_back: bool = False
+    """All or nothing was asked, and it was nothing."""
 
     @property
     def total_created(self) -> int:

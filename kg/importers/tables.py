@@ -1,42 +1,38 @@
-"""How do tables of nodes and relations get into the graph, however often, however bad some rows are?
+"""How do rows of nodes and relations get into the graph, however often, however bad some of them are?
 
-One engine for every importer. Per batch of a few thousand rows it reads what is there (one indexed query), compares,
-and writes only what is missing or different: a second import reads and writes nothing. Bad rows become `Problem`s and
-the rest goes on.
+What every importer of files stands on: rows are checked one by one, bad ones become `Problem`s with file and line, and
+the good ones go, portion by portion, to a sink: the engine (kg/loading/engine.py), which writes what is missing or
+different, or columns in memory for an offline load.
 """
 
 from __future__ import annotations
 
-import getpass
-import json
-import secrets
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, NamedTuple, Protocol
 
-from cypher import Statement, load
+from cypher import load
 from kg.errors import KorvaiError, SchemaViolation
 from kg.graph import Graph
-from kg.importers.journal import EdgeSpec, Entry, Journal, NodeSpec
-from kg.importers.report import ImportReport, Problem, write_problems
+from kg.importers.report import ImportReport
+from kg.importers.undo import undo_import
 from kg.importers.values import clean_key, clean_properties, in_batches
+from kg.loading.batch import Batch
+from kg.loading.engine import EdgeRows, Engine, Lost, NodeValues
+from kg.loading.lease import Lease
+from kg.loading.specs import EdgeSpec, NodeSpec, edge_spec, node_spec
+from kg.loading.writers import Writers
 from kg.progress import Reporter, SilentReporter
 from kg.schema import Domain, EdgeType, ensure_schema
 from kg.store import Store
 
-__all__ = ["Importer", "NodeRow", "RelationRow", "Where", "filled", "importing"]
+__all__ = ["CONNECTIONS", "Importer", "NodeRow", "RelationRow", "Sink", "Where", "importing", "refuse_clashes"]
+
+CONNECTIONS = 3
+"""Connections that an import writes over; more gain nothing, since one at a time commits."""
 
 _NODES_A_BATCH = 4_000
-_RELATIONS_A_BATCH = 10_000
-
-_OVERLAY_KEYS = {"Image": "sha256", "Caption": "id", "SceneObject": "id", "Attribute": "key"}
-_OVERLAY_RELATIONS = {
-    ("Image", "HAS_CAPTION", "Caption"): (),
-    ("Image", "DEPICTS", "SceneObject"): (),
-    ("SceneObject", "HAS_ATTRIBUTE", "Attribute"): (),
-    ("SceneObject", "RELATION", "SceneObject"): ("predicate",),
-}
+_RELATIONS_A_BATCH = 30_000
 
 
 class Where(NamedTuple):
@@ -64,59 +60,111 @@ class RelationRow(NamedTuple):
     where: Where = Where()
 
 
+class Sink(Protocol):
+    """Takes rows that have been checked."""
+
+    def nodes(self, spec: NodeSpec, wanted: Mapping[str, NodeValues]) -> None:
+        """Nodes by key."""
+
+    def relations(self, spec: EdgeSpec, rows: EdgeRows, lost: Lost) -> None:
+        """Relations; `lost(row, why)` for those whose ends are not there."""
+
+    def missing(self, spec: NodeSpec, keys: Iterable[str]) -> set[str]:
+        """Which of these keys no node of the label has."""
+
+    def mark_classes(self, spec: NodeSpec) -> None:
+        """The nodes of this label are classes."""
+
+
 @contextmanager
 def importing(
-    graph: Graph, store: Store, *, domain: Domain, kind: str, source: str, reporter: Reporter, dry_run: bool = False
+    graph: Graph,
+    store: Store,
+    *,
+    domain: Domain,
+    kind: str,
+    source: str,
+    reporter: Reporter,
+    dry_run: bool = False,
+    connections: int = CONNECTIONS,
+    all_or_nothing: bool = False,
 ) -> Iterator[Importer]:
     """An import of one domain: yields the `Importer`, whose `report` is complete when the block has ended.
 
+    Waits until no other import runs. With `all_or_nothing` a single problem, or an error, takes the whole batch back.
     Raises: SchemaViolation (labels that another domain has), StoreError, GraphUnavailable.
     """
     if not dry_run:
         store.check_writable()
         ensure_schema(graph, domain)
+    refuse_clashes(graph, domain)
+    importer = None
+    try:
+        with ExitStack() as stack:
+            lease = None if dry_run else stack.enter_context(Lease(graph, reporter))
+            batch = Batch(graph, store, lease, domain=domain, kind=kind, source=source)
+            writers = stack.enter_context(Writers(graph, lease, connections=connections))
+            engine = Engine(graph, batch, lease, writers, reporter)
+            importer = Importer(graph, store, batch, engine, domain=domain, reporter=reporter)
+            stack.enter_context(_closing(batch))
+            yield importer
+    except BaseException:
+        if all_or_nothing and importer is not None:
+            with suppress(KorvaiError):
+                _take_back(importer)
+        raise
+    if all_or_nothing and importer.report.problems:
+        _take_back(importer)
+
+
+def refuse_clashes(graph: Graph, domain: Domain) -> None:
+    """Raises: SchemaViolation when labels of the domain were imported for another domain."""
     for row in graph.run("import/clashing_labels", domain=domain.domain, labels=list(domain.node_types)):
         labels, owner = ", ".join(row["labels"]), row["domain"]
         raise SchemaViolation(
             f"{domain.domain}: {owner} was imported here with the labels {labels}; use another database"
         )
-    importer = Importer(graph, store, domain=domain, kind=kind, source=source, reporter=reporter, dry_run=dry_run)
-    with importer.journal:
+
+
+@contextmanager
+def _closing(batch: Batch) -> Iterator[None]:
+    """Complete report and record at the end; when the import stopped half-way, as far as disk and server still go."""
+    with batch.journal:
         try:
-            yield importer
+            yield
         except BaseException:
-            _give_up(importer)
+            with suppress(KorvaiError):
+                batch.write_problems()
+            with suppress(KorvaiError):
+                batch.finish(state="stopped")
             raise
-        importer.write_problems()
-        importer.finish()
+        batch.write_problems()
+        batch.finish()
 
 
-def _give_up(importer: Importer) -> None:
-    """Record that an import stopped half-way, as far as disk and server still take it; the next one goes on."""
-    with suppress(KorvaiError):
-        importer.write_problems()
-    with suppress(KorvaiError):
-        importer.finish(state="stopped")
+def _take_back(importer: Importer) -> None:
+    report = importer.report
+    if report.batch is not None:
+        undo_import(importer.graph, importer.store, report.batch, reporter=importer.reporter)
+    report.created.clear()
+    report.updated.clear()
+    report.rolled_back = True
 
 
 class Importer:
-    """Upserts rows of one domain and its overlay; see `importing`."""
+    """Checks rows of one domain and its overlay, and hands the good ones on; see `importing`."""
 
     def __init__(
-        self, graph: Graph, store: Store, *, domain: Domain, kind: str, source: str, reporter: Reporter, dry_run: bool
+        self, graph: Graph, store: Store, batch: Batch, sink: Sink, *, domain: Domain, reporter: Reporter
     ) -> None:
-        self.graph, self.store, self.domain, self.reporter, self.dry_run = graph, store, domain, reporter, dry_run
-        self.batch_id = f"{kind}-{time.strftime('%Y%m%dt%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
-        self.folder = store.batches / self.batch_id
-        self.journal = Journal(self.folder)
-        self.report = ImportReport(dry_run=dry_run)
-        self._kind, self._source, self._begun = kind, source, False
-        self._present: dict[str, set[str]] = {}
-        self._created: dict[str, set[str]] = {}
+        self.graph, self.store, self.domain, self.reporter = graph, store, domain, reporter
+        self.report: ImportReport = batch.report
+        self.dry_run = batch.dry_run
+        self._batch, self._sink = batch, sink
 
     def problem(self, where: Where, reason: str) -> None:
         """Report a row that is not taken."""
-        self.report.problems.append(Problem(where.file, where.line, reason))
+        self._batch.problem(where.file, where.line, reason)
 
     def nodes(
         self,
@@ -131,13 +179,13 @@ class Importer:
 
         Raises: SchemaViolation for a label that the domain does not have.
         """
-        spec, seen = self.node_spec(label), set()
+        spec, seen = node_spec(self.domain, label), set()
         with self._stage(f"{label} nodes", total, quiet=quiet) as advance:
             for batch in in_batches(rows, _NODES_A_BATCH):
-                self._upsert_nodes(spec, self._checked_nodes(spec, batch, seen, repeats=repeats))
+                self._sink.nodes(spec, self._checked_nodes(spec, batch, seen, repeats=repeats))
                 advance(len(batch))
-        if label in {task.target for task in self.domain.tasks.values()} and not self.dry_run:
-            self.graph.run(load("import/mark_classes").fill(label=label))
+        if label in {task.target for task in self.domain.tasks.values()}:
+            self._sink.mark_classes(spec)
 
     def relations(
         self, edge_type: EdgeType, rows: Iterable[RelationRow], *, total: int | None = None, quiet: bool = False
@@ -146,70 +194,33 @@ class Importer:
 
         Raises: SchemaViolation for a relation that the domain does not have.
         """
-        spec = self.edge_spec(edge_type)
-        known: dict[str, dict[tuple, Mapping[str, Any]]] = {}
+        spec = edge_spec(self.domain, edge_type)
         with self._stage(f"{spec} relations", total, quiet=quiet) as advance:
             for batch in in_batches(rows, _RELATIONS_A_BATCH):
-                self._upsert_relations(spec, self._checked_relations(spec, batch), known)
+                self._take_relations(spec, self._checked_relations(spec, batch))
                 advance(len(batch))
 
-    def node_spec(self, label: str) -> NodeSpec:
-        """Label and key of a domain's or the overlay's node type. Raises: SchemaViolation."""
-        if label in _OVERLAY_KEYS:
-            return NodeSpec(label, _OVERLAY_KEYS[label])
-        return NodeSpec(label, self.domain.node_type(label).key)
-
-    def edge_spec(self, edge_type: EdgeType) -> EdgeSpec:
-        """Ends and identity of a domain's or the overlay's relation. Raises: SchemaViolation."""
-        source, kind, target = edge_type
-        overlay = _OVERLAY_RELATIONS | {(self.domain.item, "HAS_IMAGE", "Image"): ()}
-        if tuple(edge_type) not in overlay and tuple(edge_type) not in self.domain.edge_types:
-            known = ", ".join("-".join(e) for e in self.domain.edge_types)
-            raise SchemaViolation(f"{self.domain.domain}: no relation {source}-{kind}-{target}; known: {known}")
-        return EdgeSpec(self.node_spec(source), kind, self.node_spec(target), overlay.get(tuple(edge_type), ()))
+    def columns(self, spec: EdgeSpec, rows: EdgeRows, where: Where) -> None:
+        """Upsert relations that are columns already; `where` names them in problems."""
+        self._sink.relations(spec, rows, lambda row, why: self.problem(where, f"{why} ({rows.sources[row]!r})"))
 
     def missing(self, label: str, keys: Iterable[str]) -> set[str]:
         """Which of these keys no node of the label has."""
-        spec = self.node_spec(label)
-        present, wanted = self._present.setdefault(label, set()), set(keys)
-        for batch in in_batches(sorted(wanted - present), _NODES_A_BATCH):
-            row = self.graph.one(filled("import/existing_keys", spec), keys=list(batch))
-            present.update(row["keys"] if row else ())
-        return wanted - present
+        return self._sink.missing(node_spec(self.domain, label), keys)
 
     def with_image(self, keys: Iterable[str]) -> set[str]:
         """Which of these items have an image already."""
-        item = self.node_spec(self.domain.item)
+        item = node_spec(self.domain, self.domain.item)
         statement = load("import/items_with_image").fill(item=item.label, key=item.key)
         batches = in_batches(keys, _NODES_A_BATCH)
         return {key for batch in batches for row in self.graph.run(statement, keys=batch) for key in row["keys"]}
 
-    def finish(self, *, state: str = "done") -> None:
-        """Close the batch's record; nothing is recorded of an import that wrote nothing."""
-        if self._begun:
-            report = self.report
-            counts = {
-                "created": report.total_created,
-                "updated": report.total_updated,
-                "problems": len(report.problems),
-            }
-            self.graph.run("import/finish_batch", id=self.batch_id, state=state, **counts)
-
-    def write_problems(self) -> None:
-        """Put the problems met so far in the order of files and lines, and write them beside the key files."""
-        files = {file: n for n, file in enumerate(dict.fromkeys(problem.file for problem in self.report.problems))}
-        self.report.problems.sort(key=lambda problem: (files[problem.file], problem.line))
-        if self.report.problems and not self.dry_run:
-            self.report.problems_file = write_problems(self.store, self.folder, self.report.problems)
-
-    # -- nodes ---------------------------------------------------------------------------------------------------------
-
     def _checked_nodes(
         self, spec: NodeSpec, rows: Iterable[NodeRow], seen: set[str], *, repeats: bool
-    ) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-        """Key -> (properties, defaults) of the rows that can be taken."""
+    ) -> dict[str, NodeValues]:
+        """The rows that can be taken, by key."""
         types = self._types(spec.label)
-        good: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        good: dict[str, NodeValues] = {}
         for row in rows:
             key, reason = clean_key(row.key)
             if not reason and key in seen:
@@ -226,50 +237,10 @@ class Importer:
             defaults = clean_properties(row.defaults, types)[0] if row.defaults else {}
             for part in (properties, defaults):
                 part.pop(spec.key, None)
-            good[key] = properties, defaults
+            good[key] = NodeValues(properties, defaults)
             for complaint in complaints:
                 self.problem(row.where, f"{spec.label} {key!r}: {complaint}")
         return good
-
-    def _upsert_nodes(self, spec: NodeSpec, wanted: dict[str, tuple[dict[str, Any], dict[str, Any]]]) -> None:
-        if not wanted:
-            return
-        there = self._existing_nodes(spec, wanted)
-        fresh = [key for key in wanted if key not in there]
-        changed = {}
-        for key, old in there.items():
-            properties, defaults = wanted[key]
-            properties = {name: value for name, value in defaults.items() if old.get(name) is None} | properties
-            new = {name: value for name, value in properties.items() if not _same(old.get(name), value)}
-            if new:
-                changed[key] = ({name: old.get(name) for name in new}, new)
-        self._count(spec.label, len(fresh), len(changed), len(there) - len(changed))
-        self._present.setdefault(spec.label, set()).update(wanted)
-        self._created.setdefault(spec.label, set()).update(fresh)
-        self._write_nodes(spec, [(key, {}, wanted[key][1] | wanted[key][0]) for key in fresh], "created")
-        self._write_nodes(spec, [(key, *pair) for key, pair in changed.items()], "updated")
-
-    def _existing_nodes(self, spec: NodeSpec, wanted: dict[str, tuple[dict, dict]]) -> dict[str, dict[str, Any]]:
-        names = list(dict.fromkeys(name for pair in wanted.values() for properties in pair for name in properties))
-        row = self.graph.one(filled("import/existing_nodes", spec), keys=list(wanted), names=names)
-        pairs = zip(row["keys"], row["values"], strict=True) if row else ()
-        return {key: dict(zip(names, values, strict=True)) for key, values in pairs}
-
-    def _write_nodes(self, spec: NodeSpec, rows: list[tuple[str, dict, dict]], action: str) -> None:
-        if not rows or self.dry_run:
-            return
-        self._begin()
-        if action == "created":
-            self.journal.write(spec, [Entry(key) for key, _, _ in rows])
-        else:
-            self.journal.write(
-                spec, [Entry(key, action=action, old=_json(old), new=_json(new)) for key, old, new in rows]
-            )
-        self.graph.run(
-            filled("import/write_nodes", spec), rows=[{"key": key, "properties": new} for key, _, new in rows]
-        )
-
-    # -- relations -----------------------------------------------------------------------------------------------------
 
     def _checked_relations(self, spec: EdgeSpec, rows: Iterable[RelationRow]) -> list[RelationRow]:
         types, good = self._types(spec), []
@@ -285,109 +256,23 @@ class Importer:
             for complaint in complaints:
                 self.problem(row.where, f"{spec} {source!r} to {target!r}: {complaint}")
             good.append(RelationRow(source, target, properties, row.where))
-        no_source = self.missing(spec.source.label, (row.source for row in good))
-        no_target = self.missing(spec.target.label, (row.target for row in good))
-        if not no_source and not no_target:
-            return good
-        for row in good:
-            for gone, key, label in (
-                (no_source, row.source, spec.source.label),
-                (no_target, row.target, spec.target.label),
-            ):
-                if key in gone:
-                    self.problem(row.where, f"{spec}: there is no {label} {key!r}")
-        return [row for row in good if row.source not in no_source and row.target not in no_target]
+        return good
 
-    def _upsert_relations(self, spec: EdgeSpec, rows: list[RelationRow], known: dict[str, dict[tuple, Any]]) -> None:
-        self._learn_relations(spec, rows, known)
-        fresh: list[RelationRow] = []
-        changed: list[tuple[RelationRow, dict, dict]] = []
-        for row in rows:
-            there, identity = known[row.source], (row.target, *(row.properties.get(name) for name in spec.identity))
-            old = there.setdefault(identity, row.properties)
-            if old is row.properties:
-                fresh.append(row)
-                continue
-            new = {name: value for name, value in row.properties.items() if not _same(old.get(name), value)}
-            if new:
-                changed.append((row, {name: old.get(name) for name in new}, new))
-                there[identity] = {**old, **new}
-        self._count(str(spec), len(fresh), len(changed), len(rows) - len(fresh) - len(changed))
-        self._create_relations(spec, fresh)
-        self._update_relations(spec, changed)
-
-    def _learn_relations(self, spec: EdgeSpec, rows: list[RelationRow], known: dict[str, dict[tuple, Any]]) -> None:
-        """Read the relations of sources met for the first time: each source once, however its rows are spread."""
-        unread = list(dict.fromkeys(row.source for row in rows if row.source not in known))
-        known.update((source, {}) for source in unread)
-        ours = self._created.get(spec.source.label, ())
-        old_sources = [source for source in unread if source not in ours]
-        for sources in in_batches(old_sources, _NODES_A_BATCH):
-            for found in self.graph.run(filled("import/existing_relations", spec), sources=list(sources)):
-                there = known[found["source"]]
-                for target, properties in zip(found["targets"], found["properties"], strict=True):
-                    there[(target, *(properties.get(name) for name in spec.identity))] = properties
-
-    def _create_relations(self, spec: EdgeSpec, rows: list[RelationRow]) -> None:
-        if not rows or self.dry_run:
+    def _take_relations(self, spec: EdgeSpec, rows: list[RelationRow]) -> None:
+        if not rows:
             return
-        self._begin()
-        self.journal.write(spec, [Entry(row.source, row.target, identity=_json(_identity(spec, row))) for row in rows])
-        plain: dict[str, list[str]] = {}
-        rich: dict[str, list[dict[str, Any]]] = {}
-        for row in rows:
-            if row.properties:
-                rich.setdefault(row.source, []).append({"key": row.target, "properties": row.properties})
-            else:
-                plain.setdefault(row.source, []).append(row.target)
-        for name, grouped in (("create_relations", plain), ("create_relations_with_properties", rich)):
-            if grouped:
-                groups = [{"source": source, "targets": targets} for source, targets in grouped.items()]
-                self.graph.run(filled(f"import/{name}", spec), groups=groups)
-
-    def _update_relations(self, spec: EdgeSpec, changed: list[tuple[RelationRow, dict, dict]]) -> None:
-        if not changed or self.dry_run:
-            return
-        self._begin()
-        entries, rows = [], []
-        for row, old, new in changed:
-            identity = _identity(spec, row)
-            entries.append(Entry(row.source, row.target, _json(identity), "updated", _json(old), _json(new)))
-            rows.append({"source": row.source, "target": row.target, "identity": identity, "properties": new})
-        self.journal.write(spec, entries)
-        self.graph.run(filled("import/update_relations", spec), rows=rows)
-
-    # -- shared --------------------------------------------------------------------------------------------------------
-
-    def _begin(self) -> None:
-        """Record the batch before its first write."""
-        if self._begun:
-            return
-        about = {
-            "id": self.batch_id,
-            "kind": self._kind,
-            "who": _user(),
-            "source": self._source,
-            "domain": self.domain.domain,
-        }
-        with self.store.atomic_write(self.folder / "batch.json") as file:
-            file.write(json.dumps(about, ensure_ascii=False, indent=1).encode())
-        self.graph.run("import/begin_batch", labels=list(self.domain.node_types), **about)
-        self._begun, self.report.batch = True, self.batch_id
+        sources, targets, properties, places = zip(*rows, strict=True)
+        self._sink.relations(
+            spec,
+            EdgeRows(sources, targets, properties if any(properties) else None),
+            lambda row, why: self.problem(places[row], why),
+        )
 
     def _types(self, what: str | EdgeSpec) -> Mapping[str, str]:
         if isinstance(what, EdgeSpec):
             declared = {r.edge_type: r.properties for r in self.domain.relations}
             return declared.get(what.edge_type, {})
         return self.domain.node_types[what].properties if what in self.domain.node_types else {}
-
-    def _count(self, what: str, created: int, updated: int, unchanged: int) -> None:
-        for counter, n in (
-            (self.report.created, created),
-            (self.report.updated, updated),
-            (self.report.unchanged, unchanged),
-        ):
-            counter[what] += n
 
     @contextmanager
     def _stage(self, name: str, total: int | None, *, quiet: bool) -> Iterator[Any]:
@@ -397,31 +282,3 @@ class Importer:
             return
         with self.reporter.stage(name, total, "rows") as advance:
             yield advance
-
-
-def filled(name: str, spec: NodeSpec | EdgeSpec) -> Statement:
-    """A statement whose slots are a node type's label and key, or a relation's type, ends and their keys."""
-    statement = load(name)
-    if isinstance(spec, NodeSpec):
-        return statement.fill(label=spec.label, key=spec.key)
-    ends = {"source": spec.source.label, "source_key": spec.source.key, "target": spec.target.label}
-    return statement.fill(type=spec.type, target_key=spec.target.key, **ends)
-
-
-def _identity(spec: EdgeSpec, row: RelationRow) -> dict[str, Any]:
-    return {name: row.properties.get(name) for name in spec.identity} if spec.identity else {}
-
-
-def _same(old: Any, new: Any) -> bool:
-    return type(old) is type(new) and old == new
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False) if value else "{}"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return "unknown"

@@ -13,6 +13,7 @@ from cypher import load
 from kg import failpoints
 from kg.graph import Graph
 from kg.progress import Reporter
+from kg.publishing.exporting import vectors_folder
 from kg.schema import Domain
 from kg.store import Store
 
@@ -48,7 +49,8 @@ def remove_versions(graph: Graph, store: Store, *, keep: str, reporter: Reporter
         if removed := _remove_image_vectors(graph, version, row["image_index"]):
             reporter.note(f"removed {removed:,} vectors of version {version}: no set of it can become active any more")
         if _is_collected(graph, version):
-            shutil.rmtree(store.models / version, ignore_errors=True)
+            for folder in (store.models / version, vectors_folder(store, version)):
+                shutil.rmtree(folder, ignore_errors=True)
             graph.run("publish/mark_removed", version=version)
 
 

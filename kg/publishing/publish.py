@@ -9,7 +9,9 @@ same thing twice changes nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -22,6 +24,7 @@ from kg.progress import Reporter, SilentReporter
 from kg.publishing import activation, artefacts
 from kg.publishing.activation import ActiveSet, activate, active_set, fenced, find_active_set, rollback, take_token
 from kg.publishing.collecting import remove_versions, retire_outdated
+from kg.publishing.exporting import keep_image_vectors
 from kg.publishing.publication import (
     Publication,
     SetDescription,
@@ -54,7 +57,7 @@ _IMAGES_A_BATCH = 1000  # measured: 500 and 4,000 are slower
 _IMAGES_A_CHECK = 10_000
 _CLASSES_A_BATCH = 500
 _INDEX_TIMEOUT_S = 600.0
-_T = TypeVar("_T")
+_T, _U = TypeVar("_T"), TypeVar("_U")
 
 
 def publish(graph: Graph, store: Store, publication: Publication, *, reporter: Reporter, activate: bool = True) -> str:
@@ -81,7 +84,8 @@ def publish(graph: Graph, store: Store, publication: Publication, *, reporter: R
     failpoints.reach("publish.after_artefacts")
     _create_index(graph, version, publication.dim)
     failpoints.reach("publish.after_index")
-    add_image_vectors(graph, version, publication.image_ids, publication.image_vectors, reporter=reporter)
+    images = (publication.image_ids, publication.image_vectors)
+    add_image_vectors(graph, version, *images, store=store, reporter=reporter)
     _await_index(graph, version, reporter)
     failpoints.reach("publish.after_image_vectors")
     keys, vectors = publication.class_keys, publication.class_vectors
@@ -149,11 +153,18 @@ def refresh_set(
 
 
 def add_image_vectors(
-    graph: Graph, version: str, ids: Sequence[str], vectors: np.ndarray, *, reporter: Reporter | None = None
+    graph: Graph,
+    version: str,
+    ids: Sequence[str],
+    vectors: np.ndarray,
+    *,
+    store: Store | None = None,
+    reporter: Reporter | None = None,
 ) -> int:
     """Write a version's vectors of those images that have none yet; returns how many.
 
-    Images that the graph does not know (any more) are reported and skipped.
+    Images that the graph does not know (any more) are reported and skipped. With `store`, the vectors are kept there,
+    too, and exports of the version are quick.
     Shapes: vectors (len(ids), dim).
     Raises: NodeNotFound (no such version), DimensionMismatch, SchemaViolation, StaleToken.
     """
@@ -167,12 +178,30 @@ def add_image_vectors(
         )
     if unknown:
         reporter.warn(f"{len(unknown):,} images are no longer in the graph and were skipped, such as {unknown[0]}")
+    if store is not None and len(ids):
+        keep_image_vectors(store, version, ids, vectors)
+
+    def write(rows: Sequence[int]) -> int:
+        _write_images(graph, version, [{"id": ids[row], "vector": vectors[row].tolist()} for row in rows])
+        return len(rows)
+
     with reporter.stage("writing image vectors", len(todo), "images") as advance:
-        for rows in _batches(todo, _IMAGES_A_BATCH):
-            _write_images(graph, version, [{"id": ids[row], "vector": vectors[row].tolist()} for row in rows])
-            advance(len(rows))
+        for written in _two_at_a_time(write, _batches(todo, _IMAGES_A_BATCH)):
+            advance(written)
             failpoints.reach("publish.between_image_batches")
     return len(todo)
+
+
+def _two_at_a_time(work: Callable[[_T], _U], parts: Iterable[_T]) -> Iterator[_U]:
+    """Results in order; while the server writes one part, Python packs the next."""
+    waiting: deque[Future[_U]] = deque()
+    with ThreadPoolExecutor(2) as pool:
+        for part in parts:
+            waiting.append(pool.submit(work, part))
+            if len(waiting) == 2:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _describe(publication: Publication, version: str) -> SetDescription:

@@ -1,6 +1,8 @@
 """How does a look become an image with its scene, one at a time or many in parallel?"""
 
+import signal
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,10 +66,24 @@ def render_many(jobs: Iterable[Job], *, workers: int = 1, chunk: int = 32) -> It
     if workers <= 1:
         yield from map(render_job, jobs)
         return
-    from multiprocessing import get_context
+    from multiprocessing import get_context, resource_tracker
 
-    with get_context("spawn").Pool(workers, initializer=_one_thread) as pool:
+    resource_tracker.ensure_running()  # its own start would let interrupts through again
+    with _no_interrupts():
+        pool = get_context("spawn").Pool(workers, initializer=_one_thread)
+    with pool:
         yield from pool.imap(render_job, jobs, chunksize=chunk)
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back. Processes started meanwhile never see one: it is for the parent alone, which ends its workers
+    without a traceback from each of them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _one_thread() -> None:

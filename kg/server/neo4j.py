@@ -13,35 +13,26 @@ from pathlib import Path
 
 from kg.errors import ServiceError
 from kg.progress import Reporter
+from kg.server import staging
 from kg.server.connection import (
     Neo4jAddress,
     embedded_neo4j,
-    forget,
     neo4j_password_file,
     write_neo4j_ports,
 )
-from kg.server.home import (
-    disk_errors,
-    one_at_a_time,
-    prepare_home,
-    require_free_mib,
-    run_dir,
-    secret_file,
-    write_private,
-)
+from kg.server.embedded import on_free_ports, owns_port, start_once, stop_and_forget
+from kg.server.home import disk_errors, one_at_a_time, prepare_home, run_dir, secret_file, write_private
 from kg.server.jars import ensure_jars
 from kg.server.java import class_path, java_binary, java_flags
 from kg.server.ports import LOOPBACK, free_port
-from kg.server.process import Launch, StartFailed, find, launch, telling_line
-from kg.server.process import stop as stop_process
+from kg.server.process import Launch, find, launch, telling_line
 from kg.settings import Settings
 
 __all__ = ["admin", "log_file", "start", "status", "stop"]
 
-_START_TIMEOUT_S = 180.0
+_START_TIMEOUT_S = 300.0
 _ADMIN_HEAP_MIB = 1024
 _NEEDED_MIB = 300
-_PORT_TRIES = 3
 
 
 def start(settings: Settings, reporter: Reporter) -> Neo4jAddress:
@@ -49,29 +40,27 @@ def start(settings: Settings, reporter: Reporter) -> Neo4jAddress:
 
     Raises: ServiceError when home, jars, Java or the server itself fail.
     """
-    prepare_home(settings)
-    with one_at_a_time(settings, "neo4j"):
-        running = embedded_neo4j(settings)
-        if running is not None:
-            return running
-        java = java_binary()
-        jars = ensure_jars(settings, reporter)
-        require_free_mib(settings.home_dir, _NEEDED_MIB, purpose="Neo4j")
-        # A process without an address is one that was never ready: its starter died.
-        stop_process(run_dir(settings), "neo4j")
-        _make_password(settings, java, jars)
-        with reporter.stage("starting Neo4j"):
-            return _start_on_free_ports(settings, java, jars)
+
+    def begin(found: tuple[Path, Path]) -> Neo4jAddress:
+        _make_password(settings, *found)
+        staging.finish(settings)
+        return _start_on_free_ports(settings, *found)
+
+    return start_once(
+        settings,
+        "neo4j",
+        running=embedded_neo4j,
+        prepare=lambda: (java_binary(), ensure_jars(settings, reporter)),
+        begin=begin,
+        needed_mib=_NEEDED_MIB,
+        title="Neo4j",
+        reporter=reporter,
+    )
 
 
 def stop(settings: Settings, *, grace_s: float = 60.0) -> bool:
     """Stop the embedded server and wait until its files are closed; False when it did not run."""
-    if not run_dir(settings).exists():
-        return False
-    with one_at_a_time(settings, "neo4j"):
-        stopped = stop_process(run_dir(settings), "neo4j", grace_s=grace_s)
-        forget(settings, "neo4j")
-    return stopped
+    return stop_and_forget(settings, "neo4j", grace_s=grace_s)
 
 
 def status(settings: Settings) -> Neo4jAddress | None:
@@ -94,6 +83,8 @@ def admin(settings: Settings, args: Sequence[str], reporter: Reporter) -> str:
         jars = ensure_jars(settings, reporter)
         java = java_binary()
         _make_password(settings, java, jars)
+        if staging.is_complete(settings):
+            staging.finish(settings)
         _write_configuration(settings, jars, bolt=settings.neo4j_bolt_port, http=settings.neo4j_http_port)
         with reporter.stage(f"neo4j-admin {' '.join(args[:2])}"):
             return _run_admin_tool(settings, java, jars, args)
@@ -105,22 +96,17 @@ def log_file(settings: Settings) -> Path:
 
 
 def _start_on_free_ports(settings: Settings, java: Path, jars: Path) -> Neo4jAddress:
-    avoid: tuple[int, ...] = ()
-    for attempt in range(_PORT_TRIES):
+    def choose(avoid: tuple[int, ...]) -> tuple[int, int]:
         http_port = free_port(settings.neo4j_http_port, avoid=avoid)
-        bolt_port = free_port(settings.neo4j_bolt_port, avoid=(*avoid, http_port))
+        return http_port, free_port(settings.neo4j_bolt_port, avoid=(*avoid, http_port))
+
+    def begin(http_port: int, bolt_port: int) -> Neo4jAddress | None:
         _write_configuration(settings, jars, bolt=bolt_port, http=http_port)
-        try:
-            _launch(settings, java, jars, http_port)
-        except StartFailed as error:
-            # Somebody may take a port between the look and the start.
-            if "already in use" not in error.log or attempt == _PORT_TRIES - 1:
-                raise
-            avoid = (*avoid, http_port, bolt_port)
-            continue
+        _launch(settings, java, jars, http_port)
         write_neo4j_ports(settings, bolt=bolt_port, http=http_port)
-        break
-    address = embedded_neo4j(settings)
+        return embedded_neo4j(settings)
+
+    address = on_free_ports(choose, begin)
     if address is None:
         raise ServiceError(f"Neo4j ended right after its start; its log is {log_file(settings)}")
     return address
@@ -157,6 +143,8 @@ def _answers(settings: Settings, http_port: int) -> bool:
     """
     password_file = neo4j_password_file(settings)
     status = _http_statement(http_port, password_file.read_text(encoding="utf-8").strip())
+    if status is not None and not owns_port(settings, "neo4j", http_port):
+        return False  # another server's answer: ours is about to end because the port is taken, and tries the next one
     if status == http.client.UNAUTHORIZED:
         raise ServiceError(
             f"Neo4j under {settings.home_dir} refuses the password in {password_file}: it was changed elsewhere; "

@@ -10,18 +10,17 @@ from pathlib import Path
 
 from kg.errors import ServiceError
 from kg.progress import Reporter
-from kg.server.connection import embedded_redis, forget, write_url
-from kg.server.home import one_at_a_time, prepare_home, require_free_mib, run_dir, secret_file, write_private
+from kg.server.connection import embedded_redis, write_url
+from kg.server.embedded import on_free_ports, start_once, stop_and_forget
+from kg.server.home import run_dir, secret_file, write_private
 from kg.server.ports import LOOPBACK, free_port
-from kg.server.process import Launch, StartFailed, launch
-from kg.server.process import stop as stop_process
+from kg.server.process import Launch, launch
 from kg.settings import Settings
 
 __all__ = ["log_file", "server_binary", "start", "status", "stop"]
 
 _START_TIMEOUT_S = 60.0
 _NEEDED_MIB = 64
-_PORT_TRIES = 3
 
 
 def start(settings: Settings, reporter: Reporter) -> str:
@@ -29,26 +28,21 @@ def start(settings: Settings, reporter: Reporter) -> str:
 
     Raises: ServiceError when the home, the package or the server fails.
     """
-    prepare_home(settings)
-    with one_at_a_time(settings, "redis"):
-        running = embedded_redis(settings)
-        if running is not None:
-            return running
-        binary = server_binary()
-        require_free_mib(settings.home_dir, _NEEDED_MIB, purpose="Redis")
-        stop_process(run_dir(settings), "redis")
-        with reporter.stage("starting Redis"):
-            return _start_on_free_port(settings, binary)
+    return start_once(
+        settings,
+        "redis",
+        running=embedded_redis,
+        prepare=server_binary,
+        begin=lambda binary: _start_on_free_port(settings, binary),
+        needed_mib=_NEEDED_MIB,
+        title="Redis",
+        reporter=reporter,
+    )
 
 
 def stop(settings: Settings, *, grace_s: float = 30.0) -> bool:
     """Stop the embedded Redis, its data saved; False when it did not run."""
-    if not run_dir(settings).exists():
-        return False
-    with one_at_a_time(settings, "redis"):
-        stopped = stop_process(run_dir(settings), "redis", grace_s=grace_s)
-        forget(settings, "redis")
-    return stopped
+    return stop_and_forget(settings, "redis", grace_s=grace_s)
 
 
 def status(settings: Settings) -> str | None:
@@ -84,17 +78,10 @@ def server_binary() -> Path:
 
 def _start_on_free_port(settings: Settings, binary: Path) -> str:
     password = secret_file(settings.home_dir / "redis" / "password")
-    avoid: tuple[int, ...] = ()
-    for _ in range(_PORT_TRIES - 1):
-        port = free_port(settings.redis_port, avoid=avoid)
-        try:
-            return _start(settings, binary, port, password)
-        except StartFailed as error:
-            # Somebody may take the port between the look and the start.
-            if "already in use" not in error.log:
-                raise
-            avoid = (*avoid, port)
-    return _start(settings, binary, free_port(settings.redis_port, avoid=avoid), password)
+    return on_free_ports(
+        lambda avoid: (free_port(settings.redis_port, avoid=avoid),),
+        lambda port: _start(settings, binary, port, password),
+    )
 
 
 def _start(settings: Settings, binary: Path, port: int, password: str) -> str:

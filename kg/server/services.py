@@ -23,15 +23,14 @@ from kg.server.connection import (
     api_address,
     embedded_neo4j,
     embedded_redis,
-    forget,
     neo4j_password_file,
     redis_url,
     write_url,
 )
+from kg.server.embedded import on_free_ports, owns_port, stop_and_forget
 from kg.server.home import one_at_a_time, prepare_home, run_dir
 from kg.server.ports import LOOPBACK, free_port
 from kg.server.process import Launch, find, last_record, launch
-from kg.server.process import stop as stop_process
 from kg.settings import Settings
 
 __all__ = ["NAMES", "ServiceStatus", "State", "child_environment", "down", "log_files", "status", "up"]
@@ -127,12 +126,7 @@ def _stop(settings: Settings, name: str) -> bool:
         return neo4j.stop(settings)
     if name == "redis":
         return redis.stop(settings)
-    if not run_dir(settings).exists():
-        return False
-    with one_at_a_time(settings, name):
-        stopped = stop_process(run_dir(settings), name, grace_s=_WORKER_GRACE_S)
-        forget(settings, name)
-    return stopped
+    return stop_and_forget(settings, name, grace_s=_WORKER_GRACE_S)
 
 
 def _start_worker(settings: Settings, reporter: Reporter) -> None:
@@ -146,12 +140,14 @@ def _start_beat(settings: Settings, reporter: Reporter) -> None:
 
 
 def _start_api(settings: Settings, reporter: Reporter) -> None:
-    port = free_port(settings.api_port)
-    listen = ["--host", LOOPBACK, "--port", str(port)]
-    argv = [sys.executable, "-m", "uvicorn", "api.main:create_app", "--factory", *listen]
-    what = replace(_own(settings, "api", argv, ""), ready=lambda: _is_http(port, "/health"))
-    if _start_own(settings, reporter, what):
-        write_url(settings, "api", f"http://{LOOPBACK}:{port}")
+    def start(port: int) -> None:
+        listen = ["--host", LOOPBACK, "--port", str(port)]
+        argv = [sys.executable, "-m", "uvicorn", "api.main:create_app", "--factory", *listen]
+        what = replace(_own(settings, "api", argv, ""), ready=lambda: _is_our_api(settings, port))
+        if _start_own(settings, reporter, what):
+            write_url(settings, "api", f"http://{LOOPBACK}:{port}")
+
+    on_free_ports(lambda avoid: (free_port(settings.api_port, avoid=avoid),), start)
 
 
 def _start_own(settings: Settings, reporter: Reporter, what: Launch) -> bool:
@@ -194,17 +190,17 @@ def _logged(log: Path, sign: str, start_byte: int) -> bool:
         return sign.encode() in stream.read()
 
 
-def _is_http(port: int, path: str) -> bool:
-    """Whether the server answers at all; an unhealthy answer (no graph yet) is an answer too."""
+def _is_our_api(settings: Settings, port: int) -> bool:
+    """Whether our API answers at all; an unhealthy answer (no graph yet) is an answer too."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=10)
     try:
-        connection.request("GET", path)
+        connection.request("GET", "/health")
         connection.getresponse().read()
     except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
-    return True
+    return owns_port(settings, "api", port)
 
 
 def _status(settings: Settings, name: str) -> ServiceStatus:

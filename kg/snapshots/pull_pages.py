@@ -1,107 +1,73 @@
 """What does the graph hold right now, column by column, and did it hold still while we looked?
 
-Reads are READ COMMITTED: another session's commit shows up between two pages. So every part (a label, a relation type,
-the images …) adds up a fingerprint of what it read, the graph is asked for its fingerprints afterwards, and parts that
-differ are read again. When all agree, they were all true at one moment: the one before the question.
+Reads are READ COMMITTED: another session's commit shows up between two pages. When the newest commit is the same after
+reading as before, nobody wrote, and all is of one moment; that costs two small questions. Where somebody wrote, every
+part (a label, a relation type, the images …) is read again until two readings running agree in all of them: what read
+the same twice held in between, so all were true when the earlier reading ended.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
-import numpy as np
+import pyarrow as pa
 
 from cypher import Statement, load
 from kg.errors import GraphError
 from kg.graph import Graph
-from kg.progress import Advance, Reporter
+from kg.progress import Reporter
 from kg.schema import Domain
+from kg.snapshots.columns import Columns, EdgeColumns, ImageColumns, NodeColumns, Rows
+from kg.snapshots.node_text import node_texts
 
-__all__ = ["SHARE", "EdgeColumns", "NodeColumns", "Part", "Rows", "fields_of", "parts_of", "read_parts"]
+__all__ = ["SHARE", "Part", "fields_of", "node_columns", "parts_of", "read_parts"]
 
 SHARE = "share"
 """The one property of relations that a snapshot keeps: how often, 0..1, where a domain declares it."""
 
-_ROWS_A_PAGE = 20_000
-"""Enough that a page's overhead does not count, few enough that neither side ever holds a big list."""
+_NODES_A_PAGE = 40_000
+_EDGES_A_PAGE = 150_000
+_PAGES_OF_ALL = 24
+"""Enough that a page's overhead does not count, few enough that neither side ever holds a big list. A later page of a
+type scans past the earlier ones, so pages of relations grow with the graph: never more than so many, of the whole."""
+
+_MOST_EDGES_A_PAGE = 1_000_000
+_CONNECTIONS = min(4, max(2, (os.cpu_count() or 2) // 2))
+"""The server works at one page while another is on its way into arrays."""
 
 _TRIES = 8
 
-Row = Mapping[str, Any]
-Fingerprint = tuple[int, int]
-_NOTHING: Fingerprint = (0, 0)
-_NO_IDS = np.zeros(0, np.int64)
-
-
-@dataclass
-class NodeColumns:
-    """Nodes of one label. Shapes: ids (n,) int64, values n lists of the fields that were asked for."""
-
-    ids: list[np.ndarray] = field(default_factory=list)
-    values: list[list[Any]] = field(default_factory=list)
-
-    def add(self, page: Row) -> None:
-        """Take over one page."""
-        self.ids.append(np.array(page["ids"], np.int64))
-        self.values += page["values"]
-
-
-@dataclass
-class EdgeColumns:
-    """Pairs of internal ids, and what else each pair carries. Shapes: sources, targets (n,) int64 once joined."""
-
-    sources: list[np.ndarray] = field(default_factory=list)
-    targets: list[np.ndarray] = field(default_factory=list)
-    extra: list[Any] = field(default_factory=list)
-
-    def add(self, page: Row) -> None:
-        """Take over one page."""
-        self.sources.append(np.array(page["sources"], np.int64))
-        self.targets.append(np.array(page["targets"], np.int64))
-        self.extra += page.get("weights") or page.get("facets") or ()
-
-
-@dataclass
-class Rows:
-    """Plain rows, for what is small or has no internal ids to join."""
-
-    rows: list[Any] = field(default_factory=list)
-    columns: tuple[str, ...] = ()
-
-    def add(self, page: Row) -> None:
-        """Take over one page."""
-        lists = [page[column] for column in self.columns]
-        self.rows += lists[0] if len(lists) == 1 else zip(*lists, strict=True)
+Page = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Part:
-    """One thing to read: its pages, the label or type that tells whether it changed, what collects it."""
+    """One thing to read: its pages, the label or type that tells whether it is there, what collects it."""
 
     name: str
     page: Statement
-    columns: Callable[[], Any]
+    columns: Callable[[], Columns]
     label: str | None = None
     type: str | None = None
-    sources: tuple[str, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
-    page_rows: int = _ROWS_A_PAGE
+    page_rows: int = _NODES_A_PAGE
 
 
-def parts_of(domain: Domain) -> list[Part]:
-    """All that a snapshot of `domain` reads: nodes by label, relations by type, images, hierarchy, scenes, captions."""
-    nodes = [_node_part(label, fields_of(domain, label)) for label in domain.node_types]
-    edges = [_edge_part(domain, name) for name in sorted({relation.type for relation in domain.relations})]
-    images = Part("images", load("pull/image_page").fill(item=domain.item), lambda: Rows(columns=("items", "images")))
-    overlay = [
-        Part("hierarchy", load("pull/hierarchy_page"), EdgeColumns, type="BROADER"),
-        Part("scene", load("pull/scene_page"), lambda: Rows(columns=("objects", "attributes")), type="DEPICTS"),
-        Part("scene_relation", load("pull/scene_relation_page"), lambda: Rows(columns=("triples",)), type="RELATION"),
-        Part("caption", load("pull/caption_page"), lambda: Rows(columns=("captions",)), type="HAS_CAPTION"),
-    ]
-    return [*nodes, _node_part("Concept", ("key", "name")), *edges, images, *overlay]
+def parts_of(domain: Domain, *, edges: int = 0) -> list[Part]:
+    """All that a snapshot of `domain` reads: nodes by label, relations by type, images, hierarchy, scenes, captions.
+
+    `edges` is how many relations there are, about, and decides how large their pages are.
+    """
+    nodes = [_node_part(domain, label) for label in domain.node_types]
+    page_rows = min(max(_EDGES_A_PAGE, edges // _PAGES_OF_ALL), _MOST_EDGES_A_PAGE)
+    types = sorted({relation.type for relation in domain.relations})
+    return [*nodes, _concept_part(), *(_edge_part(domain, name, page_rows) for name in types), *_overlay_parts(domain)]
 
 
 def fields_of(domain: Domain, label: str) -> tuple[str, ...]:
@@ -110,49 +76,84 @@ def fields_of(domain: Domain, label: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((node_type.key, *node_type.text_fields)))
 
 
+def node_columns(domain: Domain, label: str) -> NodeColumns:
+    """What collects a label's nodes, each with the values of `fields_of`."""
+    fields, template = fields_of(domain, label), domain.node_types[label].text
+    # Where a template finds nothing, the label stands: a key may say more than the template wants said, the class even.
+    return NodeColumns(partial(node_texts, template, fields, otherwise=label))
+
+
 def read_parts(graph: Graph, domain: Domain, *, reporter: Reporter) -> dict[str, Any]:
     """The columns of every part of `domain`, all true at one moment, by the part's name.
 
     Raises: GraphError when somebody keeps writing faster than we read.
     """
-    parts = parts_of(domain)
+    mark = graph.newest_commit()
     (present,) = graph.run("pull/present")
+    parts = parts_of(domain, edges=present["relationships"])
     total = present["nodes"] + present["relationships"]
+    # Planning a statement costs the server more than reading a small part: none is asked for what is not there.
     read: dict[str, Any] = {part.name: part.columns() for part in parts}
-    seen: dict[str, Fingerprint] = dict.fromkeys(read, _NOTHING)
-    # Planning a statement costs the server more than reading a small part: none is asked for what is not there. Should
-    # it come meanwhile, the fingerprints say so.
-    changed = [part for part in parts if _is_present(part, present)]
-    for attempt in range(_TRIES):
-        again = f", what changed meanwhile ({attempt})" if attempt else ""
-        with reporter.stage(f"pulling the graph{again}", total, "rows") as advance:
-            for part in changed:
-                read[part.name], seen[part.name] = _read(graph, part, read, advance)
-        now = _fingerprints(graph, domain, parts)
-        changed = [part for part in parts if _differs(graph, part, seen[part.name], now[part.name])]
-        total = sum(now[part.name][0] for part in changed)
-        if not changed:
+    read |= _read_all(graph, [part for part in parts if _is_present(part, present)], total, reporter)
+    for attempt in range(1, _TRIES):
+        newest = graph.newest_commit()
+        if newest == mark:
+            return read
+        mark = newest
+        again = _read_all(graph, parts, total, reporter, note=f" again, since somebody wrote ({attempt})")
+        if not (changed := _changed(read, again)):
             return read
     raise GraphError(
-        f"pulling the graph: {', '.join(part.name for part in changed[:4])} kept changing during {_TRIES} reads; "
+        f"pulling the graph: {', '.join(changed[:4])} kept changing during {_TRIES} reads; "
         "pull again when the import or the curators pause"
     )
 
 
-def _is_present(part: Part, present: Row) -> bool:
-    return part.label in present["labels"] if part.label else (part.type or "HAS_IMAGE") in present["types"]
+def _changed(read: dict[str, Any], again: dict[str, Any]) -> list[str]:
+    """Names of the parts that differ; `read` holds the later reading from now on, `again` nothing."""
+    changed = []
+    for name in list(again):
+        fresh = again.pop(name)
+        if fresh.digest() != read[name].digest():
+            changed.append(name)
+        read[name] = fresh
+    return changed
 
 
-def _read(graph: Graph, part: Part, read: Mapping[str, Any], advance: Advance) -> tuple[Any, Fingerprint]:
-    columns, count, check = part.columns(), 0, 0
-    for page in _pages_by_source(graph, part, read) if part.sources else _pages(graph, part):
-        columns.add(page)
-        count, check = count + page["count"], check + page["check"]
-        advance(page["count"])
-    return columns, (count, check)
+def _read_all(
+    graph: Graph, parts: Sequence[Part], total: int, reporter: Reporter, *, note: str = ""
+) -> dict[str, Columns]:
+    """Every part, over several connections; progress is told from this thread, as some reporters demand."""
+    pages: SimpleQueue[int | None] = SimpleQueue()
+    with (
+        reporter.stage(f"pulling the graph{note}", total, "rows") as advance,
+        ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="pull") as pool,
+    ):
+        reading = {part.name: pool.submit(_read, graph, part, pages) for part in parts}
+        left = len(parts)
+        while left:
+            rows = pages.get()
+            left -= rows is None
+            advance(rows or 0)
+        return {name: columns.result() for name, columns in reading.items()}
 
 
-def _pages(graph: Graph, part: Part) -> Iterator[Row]:
+def _read(graph: Graph, part: Part, pages: SimpleQueue[int | None]) -> Columns:
+    try:
+        columns = part.columns()
+        for page in _pages(graph, part):
+            columns.add(page)
+            pages.put(page["count"])
+        return columns
+    finally:
+        pages.put(None)
+
+
+def _is_present(part: Part, present: Page) -> bool:
+    return part.label in present["labels"] if part.label else part.type in present["types"]
+
+
+def _pages(graph: Graph, part: Part) -> Iterator[Page]:
     """In id order, each page from the last id of the one before."""
     after = -1
     while True:
@@ -165,50 +166,38 @@ def _pages(graph: Graph, part: Part) -> Iterator[Row]:
         after = page["last"]
 
 
-def _pages_by_source(graph: Graph, part: Part, read: Mapping[str, Any]) -> Iterator[Row]:
-    """By the ids of the nodes that were read: the server seeks them, where id order would scan all that lies before."""
-    ids = np.unique(np.concatenate([page for label in part.sources for page in (_NO_IDS, *read[f"nodes:{label}"].ids)]))
-    for start in range(0, len(ids), part.page_rows):
-        (page,) = graph.stream(part.page, ids=ids[start : start + part.page_rows].tolist())
-        if page["count"]:
-            yield page
+def _node_part(domain: Domain, label: str) -> Part:
+    return _nodes(label, fields_of(domain, label), partial(node_columns, domain, label))
 
 
-def _fingerprints(graph: Graph, domain: Domain, parts: Sequence[Part]) -> dict[str, Fingerprint]:
-    """Count and id sum of every part, by three statements whatever the number of labels and types."""
-    labels = graph.run("pull/node_fingerprints", labels=[part.label for part in parts if part.label])
-    types = graph.run("pull/edge_fingerprints", types=[part.type for part in parts if part.type])
-    (images,) = graph.run(load("pull/image_fingerprint").fill(item=domain.item))
-    found = {("label", row["name"]): (row["count"], row["check"]) for row in labels}
-    found |= {("type", row["name"]): (row["count"], row["check"]) for row in types}
-    found["images", None] = (images["count"], images["check"])
-    return {part.name: found.get(_counted_as(part), _NOTHING) for part in parts}
+def _concept_part() -> Part:
+    return _nodes("Concept", ("key", "name"), partial(NodeColumns, _names))
 
 
-def _differs(graph: Graph, part: Part, seen: Fingerprint, expected: Fingerprint) -> bool:
-    """Whether a part changed. Only where another domain may use the same relation type is it counted by label: slow."""
-    if seen == expected or not part.sources:
-        return seen != expected
-    (row,) = graph.run(load("pull/edge_fingerprint").fill(type=part.type), labels=list(part.sources))
-    return seen != (row["count"], row["check"])
+def _names(rows: Sequence[Sequence[Any]]) -> pa.Array:
+    return pa.array([str(name or "") for _, name in rows], pa.large_string())
 
 
-def _counted_as(part: Part) -> tuple[str, str | None]:
-    if part.label:
-        return "label", part.label
-    return ("type", part.type) if part.type else ("images", None)
-
-
-def _node_part(label: str, fields: Sequence[str]) -> Part:
+def _nodes(label: str, fields: Sequence[str], columns: Callable[[], Columns]) -> Part:
     page = load("pull/node_page").fill(label=label)
-    return Part(f"nodes:{label}", page, NodeColumns, label=label, params={"fields": list(fields)})
+    return Part(f"nodes:{label}", page, columns, label=label, params={"fields": list(fields)})
 
 
-def _edge_part(domain: Domain, name: str) -> Part:
-    relations = [relation for relation in domain.relations if relation.type == name]
-    if any(SHARE in relation.properties for relation in relations):
+def _edge_part(domain: Domain, name: str, page_rows: int) -> Part:
+    shared = any(SHARE in relation.properties for relation in domain.relations if relation.type == name)
+    if shared:
         page = load("pull/weighted_edge_page").fill(type=name, weight=SHARE)
     else:
         page = load("pull/edge_page").fill(type=name)
-    sources = tuple(dict.fromkeys(relation.source for relation in relations))
-    return Part(f"edges:{name}", page, EdgeColumns, type=name, sources=sources)
+    return Part(f"edges:{name}", page, EdgeColumns, type=name, page_rows=page_rows)
+
+
+def _overlay_parts(domain: Domain) -> list[Part]:
+    images = load("pull/image_page").fill(item=domain.item)
+    return [
+        Part("images", images, ImageColumns, type="HAS_IMAGE"),
+        Part("hierarchy", load("pull/hierarchy_page"), EdgeColumns, type="BROADER"),
+        Part("scene", load("pull/scene_page"), partial(Rows, ("objects", "attributes")), type="DEPICTS"),
+        Part("scene_relation", load("pull/scene_relation_page"), partial(Rows, ("triples",)), type="RELATION"),
+        Part("caption", load("pull/caption_page"), partial(Rows, ("captions",)), type="HAS_CAPTION"),
+    ]

@@ -7,42 +7,39 @@ same graph.
 
 from __future__ import annotations
 
+import bisect
 import json
-import os
-import secrets
-import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.ipc
+import pyarrow.compute as pc
 
 from kg.errors import SchemaViolation, StoreError
 from kg.graph import Graph
 from kg.progress import Reporter
 from kg.schema import Domain, EdgeType, load_domain
-from kg.snapshots.content import TABLE_COLUMNS, Content, assemble
+from kg.snapshots.content import Content, assemble
+from kg.snapshots.folder import FORMAT, MANIFEST, edge_file, node_file, read_table, share_file, write_content
+from kg.snapshots.heterograph import heterograph
 from kg.snapshots.pull_pages import read_parts
-from kg.store import Store, disk_guard
+from kg.snapshots.snapshot_neighbours import SnapshotNeighbours
+from kg.store import Store
 
 if TYPE_CHECKING:
     import dgl
 
-__all__ = ["Images", "Snapshot", "find_snapshot", "pull"]
+__all__ = ["Images", "Snapshot", "find_snapshot", "pull", "rows_of_keys"]
 
-_MANIFEST = "manifest.json"
-_FORMAT = 1
 _HASH_CHARS = 12
-_STALE_S = 86_400.0
+_FEW_OF = 64
+"""Less than one key in so many is looked for by halving, without touching the other pages of the file."""
+
 _HOW_TO_FILL = {"saree": "korvai import saree", "artgraph": "korvai import wikiart DIR"}
-_IMAGE_COLUMNS = ("sha256", "uri", "width", "height", "split")
 
 
 def pull(graph: Graph, domain: Domain | str, store: Store, *, reporter: Reporter, task: str | None = None) -> Snapshot:
@@ -59,8 +56,8 @@ def pull(graph: Graph, domain: Domain | str, store: Store, *, reporter: Reporter
     if task is not None:
         _check_task(content, task)
     folder = store.snapshots / content.hash[:_HASH_CHARS]
-    if not (folder / _MANIFEST).is_file():
-        _write(content, folder, server=f"{graph.address.uri}/{graph.address.database}")
+    if not (folder / MANIFEST).is_file():
+        write_content(content, folder, server=f"{graph.address.uri}/{graph.address.database}")
     return Snapshot.open(folder)
 
 
@@ -69,7 +66,7 @@ def find_snapshot(store: Store, content_hash: str) -> Snapshot:
 
     Raises: StoreError when there is none, or several.
     """
-    found = [path.parent for path in store.snapshots.glob(f"{content_hash[:_HASH_CHARS]}*/{_MANIFEST}")]
+    found = [path.parent for path in store.snapshots.glob(f"{content_hash[:_HASH_CHARS]}*/{MANIFEST}")]
     if len(found) != 1:
         many = f"{len(found)} snapshots begin so" if found else "there is none"
         raise StoreError(
@@ -110,13 +107,13 @@ class Snapshot:
         """
         path = Path(path)
         try:
-            manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
             damaged = [name for name, size in manifest["files"].items() if (path / name).stat().st_size != size]
         except (OSError, ValueError, KeyError) as error:
             raise StoreError(
                 f"snapshot {path}: it is not whole ({error}); delete the folder and run `korvai pull`"
             ) from error
-        if damaged or manifest.get("format") != _FORMAT:
+        if damaged or manifest.get("format") != FORMAT:
             what = damaged[0] if damaged else f"format {manifest.get('format')}"
             raise StoreError(f"snapshot {path}: {what} is not as written; delete the folder and run `korvai pull`")
         return cls(path, manifest)
@@ -159,13 +156,23 @@ class Snapshot:
         """
         return self._table(label)["text"].to_pylist()
 
+    def key_column(self, label: str) -> pa.Array:
+        """Keys by row as they lie in the file. Shapes: (nodes,) large strings.
+
+        Raises: SchemaViolation for an unknown label.
+        """
+        return _whole(self._table(label)["key"])
+
+    def text_column(self, label: str) -> pa.Array:
+        """Texts by row as they lie in the file. Shapes: (nodes,) large strings.
+
+        Raises: SchemaViolation for an unknown label.
+        """
+        return _whole(self._table(label)["text"])
+
     def rows(self, label: str, keys: Sequence[str]) -> np.ndarray:
         """Rows of keys, -1 where a key is not here. Shapes: (n,) -> (n,) int64."""
-        known = self.keys(label)
-        if not len(known):
-            return np.full(len(keys), -1, np.int64)
-        place = np.minimum(np.searchsorted(known, np.asarray(keys, object)), len(known) - 1)
-        return np.where(known[place] == np.asarray(keys, object), place, -1)
+        return rows_of_keys(self.key_column(label), keys)
 
     def edges(self, edge_type: EdgeType) -> tuple[np.ndarray, np.ndarray]:
         """Source and target rows, ordered by both. Shapes: (edges,), (edges,) int32.
@@ -181,13 +188,23 @@ class Snapshot:
 
         Raises: SchemaViolation for an unknown edge type.
         """
-        path = self.path / _share_file(self._number(tuple(edge_type)))
+        path = self.path / share_file(self._number(tuple(edge_type)))
         return np.load(path, mmap_mode="r", allow_pickle=False) if path.is_file() else None
 
     @cached_property
     def images(self) -> Images:
         """All images of the domain's items, each once."""
-        return Images(**_read_table(self.path / "images.arrow").to_pydict())
+        return Images(**self.image_table.to_pydict())
+
+    @cached_property
+    def image_table(self) -> pa.Table:
+        """The same as they lie in the file: sha256, uri, width, height, split."""
+        return read_table(self.path / "images.arrow")
+
+    @cached_property
+    def neighbours(self) -> SnapshotNeighbours:
+        """Who is whose neighbour, for `kg.snapshots.neighbourhood`; the index is made when it is first needed."""
+        return SnapshotNeighbours(self)
 
     @cached_property
     def item_images(self) -> tuple[np.ndarray, np.ndarray]:
@@ -197,7 +214,7 @@ class Snapshot:
 
     def table(self, name: str) -> pa.Table:
         """An overlay table: concepts, hierarchy, scenes, scene_relations, captions (columns: `TABLE_COLUMNS`)."""
-        return _read_table(self.path / f"{name}.arrow")
+        return read_table(self.path / f"{name}.arrow")
 
     def to_dgl(self, *, reverse: bool = True, drop: Mapping[EdgeType, np.ndarray] | None = None) -> dgl.DGLHeteroGraph:
         """The heterograph, on int64 ids; node i of a type is row i here.
@@ -206,50 +223,18 @@ class Snapshot:
         directions in place, each once; every other type (s, name, t) gets (t, "rev_name", s) with `reverse`.
         Raises: SchemaViolation for an unknown edge type, or a mask of another length.
         """
-        os.environ.setdefault("DGLBACKEND", "pytorch")  # else DGL says so on every start and writes into the home
-        import dgl
-        import torch
-
-        drop = self._checked_masks(drop or {})
-        symmetric = {relation.edge_type for relation in self.domain.relations if relation.symmetric}
-        data: dict[EdgeType, tuple[Any, Any]] = {}
-        for edge_type in self.edge_types:
-            source, target = self._kept(edge_type, drop.get(edge_type), both_ways=edge_type in symmetric)
-            ends = torch.from_numpy(source), torch.from_numpy(target)
-            data[edge_type] = ends
-            if reverse and edge_type not in symmetric:
-                data[edge_type[2], f"rev_{edge_type[1]}", edge_type[0]] = ends[::-1]
-        return dgl.heterograph(data, num_nodes_dict={label: self.count(label) for label in self.node_types})
-
-    def _kept(self, edge_type: EdgeType, mask: np.ndarray | None, *, both_ways: bool) -> tuple[np.ndarray, np.ndarray]:
-        source, target = (np.array(rows, np.int64) for rows in self.edges(edge_type))
-        if mask is not None:
-            source, target = source[~mask], target[~mask]
-        if both_ways:
-            pairs = np.unique(np.stack([np.concatenate([source, target]), np.concatenate([target, source])]), axis=1)
-            source, target = np.ascontiguousarray(pairs[0]), np.ascontiguousarray(pairs[1])
-        return source, target
-
-    def _checked_masks(self, drop: Mapping[EdgeType, np.ndarray]) -> dict[EdgeType, np.ndarray]:
-        masks = {}
-        for edge_type, mask in drop.items():
-            masks[tuple(edge_type)] = mask = np.asarray(mask, bool)
-            count = len(self.edges(edge_type)[0])
-            if mask.shape != (count,):
-                raise SchemaViolation(
-                    f"drop {edge_type}: a mask of shape {mask.shape} for {count} edges; give one bool an edge"
-                )
-        return masks
+        counts = {label: self.count(label) for label in self.node_types}
+        return heterograph(self.domain, counts, self.edges, reverse=reverse, drop=drop)
 
     def _table(self, label: str) -> pa.Table:
         if label not in self._nodes:
             self.domain.node_type(label)
-            self._nodes[label] = _read_table(self.path / _node_file(label))
+            self._nodes[label] = read_table(self.path / node_file(label))
         return self._nodes[label]
 
     def _pairs(self, edge_type: EdgeType) -> np.ndarray:
         if edge_type not in self._edges:
-            path = self.path / _edge_file(self._number(edge_type))
+            path = self.path / edge_file(self._number(edge_type))
             self._edges[edge_type] = np.load(path, mmap_mode="r", allow_pickle=False)
         return self._edges[edge_type]
 
@@ -260,7 +245,7 @@ class Snapshot:
 
 
 def _check_filled(content: Content) -> None:
-    if not any(table.keys for table in content.nodes.values()):
+    if not any(len(table.keys) for table in content.nodes.values()):
         name = content.domain.domain
         how = _HOW_TO_FILL.get(name, f"korvai import csv --graph {name} DIR")
         raise SchemaViolation(f"pull {name}: the graph holds no {name} node; import something first: `{how}`")
@@ -271,8 +256,8 @@ def _check_task(content: Content, task: str) -> None:
     name, _ = domain.task(task)
     item, relation, target = edge_type = domain.task_edge_type(name)
     problems = (
-        (not content.nodes[target].keys, f"there is no {target} node, so no class to learn"),
-        (not content.images, f"no {item} has an image"),
+        (not len(content.nodes[target].keys), f"there is no {target} node, so no class to learn"),
+        (not content.images.num_rows, f"no {item} has an image"),
         (not content.edges[edge_type].shape[1], f"no {item} has a {relation} relation to a {target}"),
     )
     for wrong, what in problems:
@@ -280,98 +265,15 @@ def _check_task(content: Content, task: str) -> None:
             raise SchemaViolation(f"pull {domain.domain}, task {name}: {what}; import or create some first")
 
 
-def _write(content: Content, folder: Path, *, server: str) -> None:
-    """Write beside, then rename: a folder with this name is whole, or absent."""
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
-    with disk_guard(folder):
-        partial.mkdir(parents=True)
-        _remove_leftovers(folder.parent)
-        try:
-            _write_files(content, partial)
-            (partial / _MANIFEST).write_text(
-                json.dumps(_manifest(content, partial, server), indent=1), encoding="utf-8"
-            )
-            _put_in_place(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+def rows_of_keys(known: pa.Array, keys: Sequence[str]) -> np.ndarray:
+    """Rows of keys in an ordered column, -1 where one is not there. Shapes: (n,) -> (n,) int64"""
+    if len(keys) * _FEW_OF < len(known):
+        places = [bisect.bisect_left(known, key, key=pa.LargeStringScalar.as_py) for key in keys]
+        found = [place < len(known) and known[place].as_py() == key for place, key in zip(places, keys, strict=True)]
+        return np.where(np.array(found, bool), np.array(places, np.int64), -1)
+    rows = pc.index_in(pa.array(list(keys), pa.large_string()), value_set=known)
+    return pc.fill_null(rows, -1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """What killed pulls left; a living one may be at work in a young folder."""
-    for leftover in folder.glob(".*.tmp"):
-        if time.time() - leftover.stat().st_mtime > _STALE_S:
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _put_in_place(partial: Path, folder: Path) -> None:
-    if folder.is_dir() and not (folder / _MANIFEST).is_file():
-        shutil.rmtree(folder)
-    try:
-        partial.rename(folder)
-    except OSError:
-        # Another process pulled the same content meanwhile.
-        if not (folder / _MANIFEST).is_file():
-            raise
-
-
-def _write_files(content: Content, folder: Path) -> None:
-    (folder / "nodes").mkdir()
-    (folder / "edges").mkdir()
-    for label, nodes in content.nodes.items():
-        columns = {"key": pa.array(nodes.keys, pa.large_string()), "text": pa.array(nodes.texts, pa.large_string())}
-        _write_table(pa.table(columns), folder / _node_file(label))
-    for number, (edge_type, pairs) in enumerate(content.edges.items()):
-        np.save(folder / _edge_file(number), pairs, allow_pickle=False)
-        if edge_type in content.shares:
-            np.save(folder / _share_file(number), content.shares[edge_type], allow_pickle=False)
-    _write_table(_as_table(content.images, _IMAGE_COLUMNS), folder / "images.arrow")
-    np.save(folder / "item_image.npy", content.item_image, allow_pickle=False)
-    for name, rows in content.tables.items():
-        _write_table(_as_table(rows, TABLE_COLUMNS[name]), folder / f"{name}.arrow")
-
-
-def _manifest(content: Content, folder: Path, server: str) -> dict[str, Any]:
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {
-        "format": _FORMAT,
-        "domain": content.domain.domain,
-        "content_hash": content.hash,
-        "counts": {
-            "nodes": {label: len(nodes.keys) for label, nodes in content.nodes.items()},
-            "edges": {"-".join(edge_type): pairs.shape[1] for edge_type, pairs in content.edges.items()},
-            "images": len(content.images),
-            **{name: len(rows) for name, rows in content.tables.items()},
-        },
-        "node_types": list(content.nodes),
-        "edge_types": [list(edge_type) for edge_type in content.edges],
-        "pulled_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "server": server,
-        "files": {path.relative_to(folder).as_posix(): path.stat().st_size for path in files},
-        "domain_file": content.domain.model_dump(mode="json"),
-    }
-
-
-def _node_file(label: str) -> str:
-    return f"nodes/{quote(label, safe=' ')}.arrow"
-
-
-def _edge_file(number: int) -> str:
-    return f"edges/{number}.npy"
-
-
-def _share_file(number: int) -> str:
-    return f"edges/{number}_share.npy"
-
-
-def _as_table(rows: Sequence[tuple], columns: Sequence[str]) -> pa.Table:
-    return pa.table({column: [row[place] for row in rows] for place, column in enumerate(columns)})
-
-
-def _write_table(table: pa.Table, path: Path) -> None:
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
-
-
-def _read_table(path: Path) -> pa.Table:
-    with pa.memory_map(str(path)) as file:
-        return pa.ipc.open_file(file).read_all()
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -72,13 +72,25 @@ def client(settings: Settings, published: str) -> Iterator[TestClient]:
 
 def test_an_upload_gets_its_class(client: TestClient, published: str) -> None:
     answer = client.post(
-        "/classify", files={"file": picture("Green", 77)}, params={"graph": "saree", "k": 2, "similar": 3}
+        "/classify",
+        files={"file": picture("Green", 77)},
+        params={"graph": "saree", "k": 2, "similar": 2, "typical": 3},
     )
     body = answer.json()
     assert answer.status_code == 200, body
     assert body["embedding_set"] == published and body["version"]
     assert body["classes"][0]["class"] == "Green" and len(body["classes"]) == 2
-    assert {one["item"] for one in body["similar"]} == {"Green/0", "Green/1", "Green/2"}
+    assert {one["item"] for one in body["typical"]} == {"Green/0", "Green/1", "Green/2"}
+    scores = [one["score"] for one in body["similar"]]
+    assert len(scores) == 2 and scores == sorted(scores, reverse=True)
+
+
+def test_what_looks_like_an_upload_is_not_what_looks_like_its_class(client: TestClient) -> None:
+    """The picture of Red/2 itself comes first with a cosine of 1, whichever item is the most typical of its class."""
+    answer = client.post("/classify", files={"file": picture("Red", 2)}, params={"similar": 1, "typical": 1}).json()
+    assert "similar" in answer, answer
+    assert answer["similar"] == [{**answer["similar"][0], "item": "Red/2", "score": pytest.approx(1.0, abs=1e-4)}]
+    assert answer["typical"][0]["score"] != answer["similar"][0]["score"]
 
 
 def test_probabilities_are_the_softmax_over_all_classes(client: TestClient) -> None:
@@ -159,10 +171,14 @@ def test_bad_questions_are_one_line(client: TestClient, method: str, path: str, 
     assert says in answer.json()["message"] and "\n" not in answer.json()["message"]
 
 
-@pytest.mark.parametrize("data", [b"no picture at all", b""], ids=["not an image", "empty"])
-def test_what_is_no_picture_is_refused(client: TestClient, data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [(b"no picture at all", "the image: not an image that can be read; use JPEG"), (b"", "file: is empty")],
+    ids=["not an image", "empty"],
+)
+def test_what_is_no_picture_is_refused(client: TestClient, data: bytes, says: str) -> None:
     answer = client.post("/classify", files={"file": data})
-    assert answer.status_code == 422 and "picture" in answer.json()["message"]
+    assert answer.status_code == 422 and answer.json()["message"].startswith(says)
 
 
 def test_a_truncated_picture_is_refused(client: TestClient) -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from kg import classify
 from kg.classify import (
     class_list,
+    classify_and_compare,
     classify_files,
     classify_image,
     classify_image_bytes,
@@ -24,6 +25,7 @@ from kg.classify import (
     classify_stored,
     nearest_items,
     similar_items,
+    similar_to_image_bytes,
 )
 from kg.errors import DimensionMismatch, KorvaiError, NodeNotFound, StatementError, StoreError, UnreadableMedia
 from kg.graph import Graph
@@ -94,6 +96,19 @@ def test_a_file_that_is_not_in_the_graph(
         )
         assert classify_image_bytes(graph, settings, path.read_bytes(), domain="saree", task="cluster", k=4) == scores
     assert scores[0].version == active_set(graph, "saree").version
+
+
+def test_what_looks_like_a_picture_is_ranked_by_the_exact_cosine(
+    graph: Graph, settings: Settings, published: Publication, pictures: list[Path]
+):
+    found = similar_to_image_bytes(graph, settings, pictures[2].read_bytes(), domain="saree", k=3)
+    cosines = published.image_vectors.astype(np.float64) @ published.image_vectors[2].astype(np.float64)
+    best = np.argsort(-cosines)[:3]
+    assert [one.item for one in found] == [f"i{n:02}" for n in best] and best[0] == 2
+    assert [one.image_id for one in found] == [image_id(n) for n in best]
+    assert [one.score for one in found] == pytest.approx(cosines[best], abs=1e-4)
+    both = classify_and_compare(graph, settings, pictures[2].read_bytes(), domain="saree", k=4, similar=3)
+    assert both == (classify_image(graph, settings, pictures[2], domain="saree", k=4), found)
 
 
 def test_bad_files_are_named_and_the_others_go_on(
@@ -230,6 +245,15 @@ def test_the_command_line_runs_a_saved_statement(korvai, graph: Graph, published
     assert json.loads(lines[0])["class"] == "c02"
     assert "images/classify_vector" in korvai("cypher").output
     assert "tasks/take_token" in korvai("cypher", "--list").output
+
+
+def test_the_command_line_asks_a_question_of_ones_own_and_never_writes(korvai, graph: Graph, published: Publication):
+    answer = korvai("cypher", "--json", "--text", "MATCH (c:Cluster) RETURN c.name AS name ORDER BY name LIMIT 2")
+    assert [json.loads(line) for line in answer.stdout.splitlines()] == [{"name": "c00"}, {"name": "c01"}]
+    refused = korvai("cypher", "--text", "CREATE (:Motif {name: 'new'})").exception
+    assert isinstance(refused, StatementError) and str(refused).startswith("your query: ")
+    assert "not both" in str(korvai("cypher", "items/similar", "--text", "RETURN 1").exception)
+    assert graph.user_query("MATCH (m:Motif) RETURN count(m)")[1] == [[0]]
 
 
 def test_the_command_line_shows_a_statement_for_browser_without_a_server(korvai, monkeypatch: pytest.MonkeyPatch):

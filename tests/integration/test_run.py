@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from kg.errors import StaleToken
 from kg.publishing.activation import active_set
 from kg.schema import load_domain
 from kg.snapshots.snapshot import pull
@@ -129,6 +130,42 @@ def test_an_opened_run_publishes_the_same_version(coloured, reporter, store):
     assert publish_run(graph, settings, open_run(settings, run.folder.name), reporter=reporter) == first
     metrics = json.loads(run.folder.metrics_file.read_text())
     assert metrics["finished"] and 0 <= metrics["splits"]["test"]["top1"] <= 1
+
+
+def test_two_publishers_of_one_run_do_not_pull_files_from_under_each_other(coloured, reporter, store):
+    from concurrent.futures import ThreadPoolExecutor
+
+    graph, settings = coloured
+    domain = load_domain("saree")
+    snapshot = pull(graph, domain, store, reporter=reporter)
+    run = train(snapshot, "graphclip", small_config(domain, epochs=1), settings, reporter)
+    runs = [open_run(settings, run.folder.name) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda one: _published(graph, settings, one), runs))
+    sets = [one for one in found if isinstance(one, str)]
+    assert sets and len(set(sets)) == 1, found
+    assert all(isinstance(one, str | StaleToken) for one in found), "only a newer publisher may stop one"
+    assert active_set(graph, domain).set == sets[0]
+    written = (run.folder.path / "tower" / "manifest.json").stat().st_mtime_ns
+    assert publish_run(graph, settings, open_run(settings, run.folder.name)) == sets[0]
+    assert (run.folder.path / "tower" / "manifest.json").stat().st_mtime_ns == written, "a whole tower stays"
+
+
+def _published(graph, settings, run):
+    try:
+        return publish_run(graph, settings, run)
+    except Exception as error:
+        return error
+
+
+def test_a_class_without_an_image_is_named(coloured, store):
+    graph, settings = coloured
+    write(graph, "CREATE (:Cluster:Class {name: 'Gold', description: 'Gold silk'})")
+    heard = Listening()
+    domain = load_domain("saree")
+    snapshot = pull(graph, domain, store, reporter=heard)
+    train(snapshot, "graphclip", small_config(domain, epochs=1), settings, heard)
+    assert "classes without an image, known by their relations and texts alone: 1 (Gold)" in heard.lines
 
 
 def test_an_encoder_without_text_tower_is_told_and_used(coloured, store):

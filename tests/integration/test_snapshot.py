@@ -223,7 +223,9 @@ def test_small_pages_give_the_same_snapshot(woven, store, reporter, monkeypatch)
     from kg.snapshots import pull_pages
 
     parts = pull_pages.parts_of
-    monkeypatch.setattr(pull_pages, "parts_of", lambda domain: [replace(part, page_rows=1) for part in parts(domain)])
+    monkeypatch.setattr(
+        pull_pages, "parts_of", lambda domain, **given: [replace(part, page_rows=1) for part in parts(domain, **given)]
+    )
     assert _pull(woven, Store(store.folder / "other"), reporter).content_hash == whole.content_hash
 
 
@@ -278,7 +280,7 @@ def test_damaged_and_absent_snapshots_are_named(woven, store, reporter):
 
 
 def test_nothing_half_written_stays_behind(woven, store, reporter, monkeypatch):
-    from kg.snapshots import snapshot as module
+    from kg.snapshots import folder as module
 
     def full(*_args, **_options):
         raise OSError(errno.ENOSPC, "No space left on device")

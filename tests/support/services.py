@@ -14,7 +14,7 @@ from kg.progress import SilentReporter
 from kg.server import neo4j, redis
 from kg.settings import Settings, load_settings
 
-__all__ = ["korvai", "own_settings", "start_test_neo4j", "start_test_redis"]
+__all__ = ["korvai", "own_settings", "refused", "start_test_neo4j", "start_test_redis"]
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -61,6 +61,15 @@ def korvai(*args: str, home: Path, **environment: str) -> subprocess.CompletedPr
         timeout=180,
         check=False,
     )
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of an expected failure."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert "a fault of Korvai's own" not in lines[0]
+    return lines[0]
 
 
 def _unused_ports(count: int) -> list[int]:

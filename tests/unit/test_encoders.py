@@ -17,13 +17,13 @@ from PIL import Image
 
 from kg.encoders import features as features_module
 from kg.encoders import text as text_module
-from kg.encoders.features import encode_images, encode_snapshot, encode_texts, open_cache
-from kg.encoders.image import ImageEncoder, load_image_encoder, open_image
+from kg.encoders.features import encode_images, encode_texts, open_cache
+from kg.encoders.image import ImageEncoder, load_image_encoder
 from kg.encoders.text import TextEncoder, load_text_encoder, text_tower_of
 from kg.encoders.tower import ImageTower, load_tower
 from kg.errors import DimensionMismatch, EncoderError, StoreError, UnreadableMedia
 from kg.progress import SilentReporter
-from kg.store import Store
+from kg.store import Store, open_image
 
 TINY = "korvai-test-tiny"
 CONFIG = {
@@ -418,7 +418,7 @@ def test_unreadable_images_are_named_and_masked_and_tried_again(clip_encoder, st
         vectors, readable = encode_images(snapshot, clip_encoder, cache, store, reporter)
     assert np.flatnonzero(~readable).tolist() == [3, 17] and not vectors[[3, 17]].any()
     assert len(reporter.warnings) == 2
-    assert f"{gone}: no such file" in reporter.warnings[0] and f"{cut}: not a whole picture" in reporter.warnings[1]
+    assert f"{gone}: no such file" in reporter.warnings[0] and f"{cut}: truncated or damaged" in reporter.warnings[1]
     cut.write_bytes(data)
     with open_cache(store, clip_encoder) as cache:
         assert np.flatnonzero(~encode_images(snapshot, clip_encoder, cache, store, reporter)[1]).tolist() == [3]
@@ -466,16 +466,6 @@ def test_texts_of_all_labels_are_encoded_once_each(clip_encoder, store):
     }
     np.testing.assert_array_equal(vectors["Motif"][1], vectors["Border"][1])
     np.testing.assert_allclose(vectors["Border"], words.encode(["temple", "mango"]), atol=1e-6)
-
-
-def test_a_snapshot_is_encoded_by_specs(tiny_weights, store):
-    snapshot = _with_images(store, 4)
-    snapshot.nodes = {"Motif": ["peacock", "mango"]}
-    store.path(snapshot.images.uri[2]).unlink()
-    spec = f"open_clip:{TINY}:{tiny_weights}"
-    listening = _Listening()
-    done = encode_snapshot(snapshot, store, image_encoder=spec, text_encoder=f"clip:{spec}", reporter=listening)
-    assert done == (4, 1, 2) and len(listening.warnings) == 1
 
 
 class _NeverAsked:

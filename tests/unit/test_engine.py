@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from kg.errors import CheckpointMismatch, LossDiverged, RecipeConfigError, StoreError, UnknownRecipe
-from training.checkpoint import load_checkpoint, seed_all
+from training.checkpoint import load_checkpoint, save_checkpoint, seed_all
 from training.configuration import merge_config, parse_overrides
 from training.engine import evaluate, fit, rate_at
 from training.registry import Recipe, RecipeConfig, get_recipe, recipe, recipe_names
@@ -250,6 +250,16 @@ def test_full_disk_leaves_no_half_written_file(tmp_path, monkeypatch):
         fit(_built(_config()), run_dir=tmp_path)
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["last.pt"]
     assert load_checkpoint(tmp_path / "checkpoints" / "last.pt")["position"]["step"] == 1
+
+
+def test_what_cannot_be_removed_does_not_hide_why_the_checkpoint_failed(tmp_path, monkeypatch):
+    def refused(path, missing_ok=False):
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(StoreError, match=r"last\.pt: No space left on device; free space"):
+        save_checkpoint(tmp_path / "last.pt", {"step": 1})
 
 
 def test_rate_warms_up_and_follows_half_a_cosine():

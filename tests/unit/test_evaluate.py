@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from kg.progress import SilentReporter
 from kg.settings import load_settings
 from tests.support.memory_snapshot import craft_snapshot
 from training.baselines import class_mean_scores, linear_probe_scores
@@ -49,8 +50,32 @@ def test_saree_table(tmp_path, small):
     assert records["eval.saree.unseen_top1"]["baseline"] == pytest.approx(np.mean(attributes.unseen))
     assert records["eval.saree.seen_top1"]["n"] == 2
     assert any("hold-out 1: cluster" in line for line in table.lines())
-    again = evaluate_saree(snapshot, settings, seeds=2, hold_outs=2, **given)
+    _repeats_what_is_missing(snapshot, settings, given, table)
+
+
+def _repeats_what_is_missing(snapshot, settings, given, table):
+    """A second call reads all off; one that lacks an arm measures that one, and says before how long it will take."""
+    heard = Listening()
+    again = evaluate_saree(snapshot, settings, seeds=2, hold_outs=2, reporter=heard, **given)
     assert [row.seen for row in again.rows] == [row.seen for row in table.rows]
+    assert heard.lines == ["saree table: 20 arms, 20 finished, nothing to do"]
+    kept = {path: json.loads(path.read_text()) for path in settings.store_dir.glob("runs/evaluations/*/found.json")}
+    path = next(path for path, said in kept.items() if said["method"] == PROBE)
+    path.unlink()
+    heard = Listening()
+    repaired = evaluate_saree(snapshot, settings, seeds=2, hold_outs=2, reporter=heard, **given)
+    assert json.loads(path.read_text())["found"] == kept[path]["found"]
+    assert [row.seen for row in repaired.rows] == [row.seen for row in table.rows]
+    (line,) = heard.lines
+    assert line.startswith("saree table: 20 arms, 19 finished, 1 to do, about ") and line.endswith(" s")
+
+
+class Listening(SilentReporter):
+    def __init__(self):
+        self.lines = []
+
+    def note(self, message):
+        self.lines.append(message)
 
 
 def test_wikiart_table_and_records(tmp_path, small):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from kg.errors import EmptySplit, RecipeConfigError
+from kg.errors import EmptySplit, RecipeConfigError, SchemaViolation
 from tests.support.memory_snapshot import craft_snapshot
 from training.checkpoint import seed_all
 from training.engine import fit
@@ -243,6 +243,15 @@ def test_blocks_give_what_the_whole_graph_gives(world):
     for layer, last in zip(network.layers, (False, True), strict=True):
         slow = dense_layer(snapshot, layer, slow, relu=not last)
     assert torch.allclose(fast, slow["Cluster"], atol=1e-5)
+
+
+def test_weights_that_are_not_one_an_edge_are_refused(world):
+    snapshot, _ = world
+    relation = ("Cluster", "BODY_COLOUR", "Colour")
+    share = snapshot.shares(relation)
+    open_graph(snapshot, weights={relation: share})
+    with pytest.raises(SchemaViolation, match=r"Cluster-BODY_COLOUR-Colour: \d+ for \d+ edges; give one an edge"):
+        open_graph(snapshot, weights={relation: share[1:]})
 
 
 def test_dead_edge_types_get_no_parameters(world):

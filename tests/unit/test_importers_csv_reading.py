@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,22 @@ def test_fields_of_100_kb_are_taken_and_endless_ones_reported(tmp_path: Path) ->
     assert [cells["name"] for _, cells in rows] == ["a", "c"]
     assert len(rows[0][1]["text"]) == 100_000
     assert [line for line, _ in problems] == [3]
+
+
+def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    with path.open("wb") as file:
+        file.write(b"name,text\na,1\n")
+        file.seek(120_000_000)  # zeros that lie on no disk
+        file.write(b"\nb,2\n")
+    tracemalloc.start()
+    rows, problems = _read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [(line, cells["name"]) for line, cells in rows] == [(2, "a"), (4, "b")]
+    assert [line for line, _ in problems] == [3]
+    assert "longer than" in problems[0][1]
+    assert peak < 90_000_000
 
 
 def test_gz_and_a_damaged_end(tmp_path: Path) -> None:

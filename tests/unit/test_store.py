@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from kg.errors import StoreError, UnreadableMedia
-from kg.store import Store, disk_guard
+from kg.store import Store, disk_guard, open_image
 
 
 def _jpeg(colour: str = "red", size: tuple[int, int] = (40, 30)) -> bytes:
@@ -83,6 +83,16 @@ def test_bad_images_are_refused_and_leave_nothing(store: Store, tmp_path: Path, 
         store.put_image(path)
     assert str(path) in str(caught.value)
     assert not store.images.exists()
+
+
+@pytest.mark.parametrize("as_bytes", [True, False])
+def test_what_is_no_picture_is_told_without_a_buffers_address(tmp_path: Path, as_bytes: bool) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"<html>not found</html>")
+    with pytest.raises(UnreadableMedia) as caught:
+        open_image(b"<html>not found</html>" if as_bytes else tmp_path / "bad.jpg")
+    name = "the image" if as_bytes else str(tmp_path / "bad.jpg")
+    assert str(caught.value).startswith(f"{name}: not an image that can be read; use JPEG, ")
+    assert "0x" not in str(caught.value)
 
 
 def test_a_missing_file_is_named(store: Store, tmp_path: Path) -> None:

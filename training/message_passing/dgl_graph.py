@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kg.errors import SchemaViolation
 from kg.schema import EdgeType
 from training.message_passing import Block, reverse_of
 
@@ -24,6 +25,7 @@ def open_graph(
     """The snapshot's graph with reverse edges, without the dropped ones; `weights` (default 1) are for all edges.
 
     Shapes: drop[edge_type], weights[edge_type] (edges of that type,).
+    Raises: SchemaViolation where there are more weights than edges, or fewer.
     """
     drop, weights = drop or {}, weights or {}
     graph = snapshot.to_dgl(reverse=True, drop=drop or None)
@@ -42,13 +44,17 @@ def _kept(weights: np.ndarray | None, drop: np.ndarray | None) -> np.ndarray | N
 def _set_weights(graph: Any, edge_type: EdgeType, weights: np.ndarray | None) -> None:
     """Store each edge's share of its destination's total weight, so that a mean is one weighted sum.
 
-    A symmetric relation, held in both directions in place, has other edges than the snapshot and counts all alike.
+    Raises: SchemaViolation for weights that are not one an edge, as those of a symmetric relation: it is held in both
+    directions in place and has other edges than the snapshot.
     """
     _, dst = graph.edges(etype=edge_type)
+    if weights is not None and len(weights) != len(dst):
+        raise SchemaViolation(
+            f"weights of {'-'.join(edge_type)}: {len(weights):,} for {len(dst):,} edges; give one an edge, and declare "
+            "no share on a symmetric relation"
+        )
     raw = (
-        torch.ones(len(dst))
-        if weights is None or len(weights) != len(dst)
-        else torch.as_tensor(np.ascontiguousarray(weights), dtype=torch.float32)
+        torch.ones(len(dst)) if weights is None else torch.as_tensor(np.ascontiguousarray(weights), dtype=torch.float32)
     )
     total = torch.zeros(graph.num_nodes(edge_type[2])).index_add_(0, dst.long(), raw)
     graph.edges[edge_type].data["weight"] = (raw / total.clamp_min(1e-12)[dst.long()]).unsqueeze(1)

@@ -125,7 +125,12 @@ class ClassEncoder(nn.Module):
 
     def raw(self, inputs: ClassInputs, projection: ImageProjection, *, keep_items: Tensor | None = None) -> Tensor:
         """The vectors as unnormalised training takes them."""
-        total = self._network(inputs, keep_items)
+        return self.combined(self._network(inputs, keep_items), inputs, projection, keep_items=keep_items)
+
+    def combined(
+        self, total: Tensor, inputs: ClassInputs, projection: ImageProjection, *, keep_items: Tensor | None = None
+    ) -> Tensor:
+        """What the network says, with what phrases and linked images say. Shapes: (classes, width) -> the same."""
         if self.start is None:
             return total
         linked = inputs.linked if keep_items is None else inputs.linked * keep_items

@@ -94,12 +94,18 @@ class HeteroSage(nn.Module):
         self, blocks: Sequence[Block], feats: Mapping[str, Tensor], *, keep: Mapping[EdgeType, Tensor] | None = None
     ) -> Tensor:
         """`keep` hides neighbours of the seeds, in the last layer."""
-        for i, (layer, block) in enumerate(zip(self.layers, blocks, strict=True)):
-            last = i == len(self.layers) - 1
-            feats = layer(block, feats, keep=keep if last else None)
-            if not last:
-                feats = {label: self.dropout(torch.relu(feat)) for label, feat in feats.items()}
+        for i, block in enumerate(blocks):
+            feats = self.step(i, block, feats, keep=keep if i == len(self.layers) - 1 else None)
         return feats[self.target]
+
+    def step(
+        self, i: int, block: Block, feats: Mapping[str, Tensor], *, keep: Mapping[EdgeType, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """States after layer `i` from those before it. Shapes: per label (sources, width) -> (destinations, width)."""
+        out = self.layers[i](block, feats, keep=keep)
+        if i == len(self.layers) - 1:
+            return out
+        return {label: self.dropout(torch.relu(feat)) for label, feat in out.items()}
 
 
 def _into(edge_types: Sequence[EdgeType], target: str) -> tuple[EdgeType, ...]:

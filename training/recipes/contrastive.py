@@ -29,6 +29,8 @@ from training.registry import Batch, RecipeConfig, recipe
 __all__ = ["Config", "Contrastive", "Pools", "encode_tokens"]
 
 _INPUT_PX = 112
+_WAYS_DOWN = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
+"""Drawn at random in training: fine weaves must be known whichever way a library made the picture smaller."""
 _SIZES = tuple(len(values) for values in SLOTS.values())
 
 
@@ -267,7 +269,7 @@ class Contrastive:
         side = int(rng.integers(config.min_crop_px, STORED_PX + 1))
         corners = rng.integers(0, STORED_PX - side + 1, (n, 2))
         crops = [p[y : y + side, x : x + side] for p, (y, x) in zip(pictures, corners, strict=True)]
-        pixels = _to_input(crops)
+        pixels = _to_input(crops, interpolation=_WAYS_DOWN[int(rng.integers(len(_WAYS_DOWN)))])
         gain = torch.from_numpy(rng.uniform(1 - config.light, 1 + config.light, (n, 1, 1, 1)).astype(np.float32))
         shift = torch.from_numpy(rng.uniform(-config.light, config.light, (n, 1, 1, 1)).astype(np.float32))
         return pixels.mul_(gain).add_(shift).clamp_(-1, 1)
@@ -306,9 +308,9 @@ def _one(variants: np.ndarray, draw: int) -> np.ndarray:
     return variants[draw % len(variants)]
 
 
-def _to_input(pictures: Sequence[np.ndarray]) -> Tensor:
+def _to_input(pictures: Sequence[np.ndarray], *, interpolation: int = cv2.INTER_AREA) -> Tensor:
     """Shapes: n of (h, w, 3) uint8 -> (n, 3, 112, 112) float32 in -1..1, in channels-last memory."""
-    small = [cv2.resize(picture, (_INPUT_PX, _INPUT_PX), interpolation=cv2.INTER_AREA) for picture in pictures]
+    small = [cv2.resize(picture, (_INPUT_PX, _INPUT_PX), interpolation=interpolation) for picture in pictures]
     return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
