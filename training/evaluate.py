@@ -39,8 +39,8 @@ MEANS, ATTRIBUTES = "class-mean prototypes", "attribute matching"
 HELD_OUT_CLASSES = 4
 LONGEST_TABLE_S = 3 * 3600
 """What takes longer is told to be too long before it starts."""
-_HOLD_OUT_SEED = 17
-"""Of the random hold-outs; chosen before any model was measured on them."""
+_HOLD_OUT_SEED = 2026
+"""Of the random hold-outs; these five were drawn after the method was finished and nothing was chosen on them."""
 
 
 Arm = tuple[str, int, tuple[str, ...]]

@@ -24,6 +24,7 @@ from kg.schema import Domain, load_domain
 from kg.settings import Settings
 from kg.snapshots.snapshot import Snapshot, find_snapshot, pull
 from kg.store import Store
+from kg.validation import require_valid
 from training.checkpoint import load_weights, save_checkpoint, seed_all
 from training.choosing import choose_config, fit_to_encoders
 from training.configuration import dump_config, merge_config
@@ -41,6 +42,7 @@ __all__ = [
     "encode",
     "encode_images",
     "encode_texts",
+    "open_model",
     "open_run",
     "publish_run",
     "refresh",
@@ -204,18 +206,40 @@ def refresh(
     active = active_set(graph, domain, task)
     now = current_graph(graph, domain, store, task=domain.task(task)[0], published=active.snapshot, reporter=reporter)
     snapshot = now.snapshot
-    recipe = _open_model(store, active.version, snapshot, reporter)
+    recipe = open_model(store, active.version, snapshot, reporter)
     with reporter.stage("class vectors", snapshot.count(recipe.item_edge[2]), "classes") as advance:
         vectors = class_vectors(recipe, states_folder(store, active.version), now, reporter=reporter)
         advance(len(vectors))
     ids, image_vectors = new_image_vectors(recipe, now)
     if ids:
-        add_image_vectors(graph, active.version, ids, image_vectors, reporter=reporter)
+        add_image_vectors(graph, active.version, ids, image_vectors, store=store, reporter=reporter)
     return refresh_set(
         graph, active.version, recipe.class_keys(snapshot), vectors.numpy(), domain=domain, task=recipe.tasks[0],
         scale=active.scale, temperature=active.temperature, snapshot_hash=snapshot.content_hash, store=store,
         reporter=reporter, only_while_active=True,
     )  # fmt: skip
+
+
+def open_model(store: Store, version: str, snapshot: Snapshot, reporter: Reporter) -> Any:
+    """The recipe of a published version with its weights, from the store's artefacts alone."""
+    folder = store.models / version
+    if missing := [name for name in _MODEL_FILES if not (folder / "model" / name).is_file()]:
+        raise StoreError(
+            f"version {version}: {folder / 'model'} lacks {missing[0]}; set KORVAI_STORE to its store, or retrain"
+        )
+    state, known = (json.loads((folder / "model" / name).read_text()) for name in ("state.json", "encoders.json"))
+    entry = get_recipe(state["recipe"])
+    recipe = entry.cls(merge_config(entry.config_cls, preset=folder / "model" / "config.yaml"))
+    features = StoredFeatures(store, image_spec=str(folder / "tower" / "encoder"), reporter=reporter, known=known)
+    recipe.create(snapshot, features)
+    try:
+        load_weights(recipe.network(), folder / "model" / _WEIGHTS)
+    except CheckpointMismatch as error:
+        raise CheckpointMismatch(
+            f"version {version}: its network does not fit {snapshot.domain.domain} as it is now; retrain ({error})"
+        ) from error
+    recipe.temperature = state["temperature"]
+    return recipe
 
 
 def retrain(
@@ -228,12 +252,16 @@ def retrain(
     config: RecipeConfig | None = None,
     reporter: Reporter | None = None,
 ) -> tuple[RunResult, str]:
-    """Pull, encode, train, measure, publish: the run and the id of the set that is now active. Safe to repeat."""
+    """Validate, pull, encode, train, measure, publish: the run and the id of the active set. Safe to repeat.
+
+    Raises: SchemaViolation where the graph breaks its schema (`korvai validate` names it all), and each step's errors.
+    """
     reporter, store = reporter or SilentReporter(), Store(settings.store_dir)
     domain = load_domain(domain) if isinstance(domain, str) else domain
     config = config or choose_config(recipe_name, domain, text_encoder=settings.text_encoder)
     task = domain.task(task or getattr(config, "task", None) or next(iter(domain.tasks)))[0]
     config = config.model_copy(update={"task": task})
+    require_valid(graph, domain, reporter=reporter)
     snapshot = pull(graph, domain, store, reporter=reporter, task=task)
     features = _features(settings, reporter)
     config = fit_to_encoders(config, features, reporter, text_encoder=settings.text_encoder)
@@ -324,28 +352,6 @@ def _write_model(folder: RunFolder, recipe: Any, features: StoredFeatures) -> No
     said = {"recipe": folder.snapshot()["recipe"], "temperature": recipe.temperature}
     (model / "state.json").write_text(json.dumps(said, sort_keys=True), encoding="utf-8")
     save_checkpoint(model / _WEIGHTS, {"module": recipe.network().state_dict()})
-
-
-def _open_model(store: Store, version: str, snapshot: Snapshot, reporter: Reporter) -> Any:
-    """The recipe of a published version with its weights, from the store's artefacts alone."""
-    folder = store.models / version
-    if missing := [name for name in _MODEL_FILES if not (folder / "model" / name).is_file()]:
-        raise StoreError(
-            f"version {version}: {folder / 'model'} lacks {missing[0]}; set KORVAI_STORE to its store, or retrain"
-        )
-    state, known = (json.loads((folder / "model" / name).read_text()) for name in ("state.json", "encoders.json"))
-    entry = get_recipe(state["recipe"])
-    recipe = entry.cls(merge_config(entry.config_cls, preset=folder / "model" / "config.yaml"))
-    features = StoredFeatures(store, image_spec=str(folder / "tower" / "encoder"), reporter=reporter, known=known)
-    recipe.create(snapshot, features)
-    try:
-        load_weights(recipe.network(), folder / "model" / _WEIGHTS)
-    except CheckpointMismatch as error:
-        raise CheckpointMismatch(
-            f"version {version}: its network does not fit {snapshot.domain.domain} as it is now; retrain ({error})"
-        ) from error
-    recipe.temperature = state["temperature"]
-    return recipe
 
 
 def _flat(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from kg.publishing.activation import find_active_set
 from kg.schema import domain_names, load_domain
 from kg.snapshots.snapshot import Snapshot, find_snapshot
 from kg.snapshots.snapshot import pull as pull_snapshot
+from kg.validation import require_valid
 from training import run as runs
 from training.choosing import fit_to_encoders
 from training.features import StoredFeatures
@@ -48,6 +49,7 @@ def pull(self: Task, *parts: Any) -> Ids:
     with retrying(self), opened(self) as work:
         domain = load_domain(args.domain)
         task, _ = domain.task(args.task)
+        require_valid(work.graph, domain, reporter=work.reporter)
         snapshot = pull_snapshot(work.graph, domain, work.store, reporter=work.reporter, task=task)
     return {"snapshot": snapshot.path.name}
 

@@ -216,7 +216,7 @@ def open_published(
     except StoreError:
         reporter.warn(f"snapshot {active.snapshot[:12]} of set {active.set} is gone; the graph as it is stands for it")
         snapshot = pull(graph, domain, store, reporter=reporter, task=domain.task(task)[0])
-    recipe = runs._open_model(store, active.version, snapshot, reporter)
+    recipe = runs.open_model(store, active.version, snapshot, reporter)
     explainer = Explainer(
         recipe, snapshot, active.version, active.set, recipe.encode_classes(snapshot), _mean_image(recipe, snapshot)
     )
