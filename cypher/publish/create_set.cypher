@@ -11,5 +11,7 @@ WHERE v.collected_at IS NULL
 MERGE (s:EmbeddingSet {id: $embedding_set})
 ON CREATE SET s += $properties, s.at = datetime()
 MERGE (v)-[:PRODUCED]->(s)
-SET s.token = $token, s.state = CASE WHEN s.state IN ['ready', 'shadow'] THEN s.state ELSE 'building' END
+SET s.locked_at = datetime()
+WITH s // locked: a slower publisher of the same set never lowers the token of a newer one
+SET s.token = CASE WHEN coalesce(s.token, 0) < $token THEN $token ELSE s.token END, s.state = CASE WHEN s.state IN ['ready', 'shadow'] THEN s.state ELSE 'building' END
 RETURN s.state AS state, s.content AS content

@@ -6,6 +6,7 @@ import csv
 import gzip
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -82,8 +83,7 @@ def _read_slowly(path: Path, types: Mapping[str, pa.DataType]) -> FileColumns:
 
 def _rows(path: Path, faults: list[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
     """Lines, each with the number of the one it ends on; a file that breaks off is a fault of its last line."""
-    csv.field_size_limit(_LONGEST_FIELD)
-    with _opened(path) as file:
+    with _long_fields(), _opened(path) as file:
         reader = csv.reader(file)
         while True:
             try:
@@ -98,6 +98,16 @@ def _rows(path: Path, faults: list[tuple[int, str]]) -> Iterator[tuple[int, list
                 return
             if cells:
                 yield reader.line_num, cells
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """The csv module has one limit for the whole process: other readers get theirs back."""
+    before = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _opened(path: Path) -> IO[str]:

@@ -71,7 +71,7 @@ class Engine:
 
     def nodes(self, spec: NodeSpec, wanted: Mapping[str, NodeValues]) -> None:
         """Make the nodes that are missing, and set the properties that differ."""
-        self._again_if_lost(lambda first: self._upsert_nodes(spec, wanted, count=first))
+        self._again_if_lost(lambda: self._upsert_nodes(spec, wanted))
 
     def relations(self, spec: EdgeSpec, rows: EdgeRows, lost: Lost) -> None:
         """Make the relations that are missing, and set the properties that differ; `lost(row, why)` for the others."""
@@ -82,7 +82,7 @@ class Engine:
                 lost(row, f"{spec}: {why}")
             told.add((row, why))
 
-        self._again_if_lost(lambda first: self._upsert_relations(spec, rows, once, count=first))
+        self._again_if_lost(lambda: self._upsert_relations(spec, rows, once))
 
     def missing(self, spec: NodeSpec, keys: Iterable[str]) -> set[str]:
         """Which of these keys no node of the label has."""
@@ -96,15 +96,16 @@ class Engine:
     def mark_classes(self, spec: NodeSpec) -> None:
         """Give the nodes of a class label the second label Class."""
         if not self._batch.dry_run:
-            self._again_if_lost(lambda _: self._graph.run(load("import/mark_classes").fill(label=spec.label)))
+            self._again_if_lost(lambda: self._graph.run(load("import/mark_classes").fill(label=spec.label)))
 
-    def _again_if_lost(self, work: Callable[[bool], object]) -> None:
+    def _again_if_lost(self, work: Callable[[], object]) -> None:
         """Do the work, and again when the server went away meanwhile: every attempt begins by reading what is there."""
+        self._counted = False
         for attempt in range(_TRIES):
             try:
                 if self._lease is not None:
                     self._lease.check()
-                work(attempt == 0)
+                work()
                 return
             except GraphUnavailable as error:
                 if self._lease is None or attempt == _TRIES - 1:
@@ -121,12 +122,11 @@ class Engine:
 
     # -- nodes ---------------------------------------------------------------------------------------------------------
 
-    def _upsert_nodes(self, spec: NodeSpec, wanted: Mapping[str, NodeValues], *, count: bool) -> None:
+    def _upsert_nodes(self, spec: NodeSpec, wanted: Mapping[str, NodeValues]) -> None:
         there = self._existing_nodes(spec, wanted)
         fresh = [key for key in wanted if key not in there]
         changed = {key: pair for key, old in there.items() if (pair := _difference(old, wanted[key]))[1]}
-        if count:
-            self._count(spec.label, len(fresh), len(changed), len(there) - len(changed))
+        self._count(spec.label, len(fresh), len(changed), len(there) - len(changed))
         if self._batch.dry_run:
             known = self._ids.setdefault(spec.label, {})
             known.update((key, -len(known) - n) for n, key in enumerate(fresh, 1))
@@ -182,14 +182,14 @@ class Engine:
 
     # -- relations -----------------------------------------------------------------------------------------------------
 
-    def _upsert_relations(self, spec: EdgeSpec, rows: EdgeRows, lost: Lost, *, count: bool) -> None:
+    def _upsert_relations(self, spec: EdgeSpec, rows: EdgeRows, lost: Lost) -> None:
         sources, targets, at = self._ends(spec, rows, lost)
         if not len(at):
             return
         if rows.properties is None and not spec.identity:
-            self._upsert_pairs(spec, rows, (sources, targets, at), count=count)
+            self._upsert_pairs(spec, rows, (sources, targets, at))
         else:
-            self._upsert_with_properties(spec, rows, (sources, targets, at), count=count)
+            self._upsert_with_properties(spec, rows, (sources, targets, at))
         if not self._batch.dry_run:
             self._linked.setdefault(spec, set()).update(sources.tolist())
 
@@ -215,16 +215,13 @@ class Engine:
             for label, key in bad:
                 lost(n, f"there is no {label} {key!r}")
 
-    def _upsert_pairs(
-        self, spec: EdgeSpec, rows: EdgeRows, ends: tuple[np.ndarray, np.ndarray, np.ndarray], *, count: bool
-    ) -> None:
+    def _upsert_pairs(self, spec: EdgeSpec, rows: EdgeRows, ends: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
         sources, targets, at = ends
         keep = distinct(sources, targets)
         keep = keep[not_in(sources[keep], targets[keep], *self._existing_pairs(spec, sources))]
         if self._batch.dry_run:
             keep = self._not_imagined(spec, sources, targets, keep)
-        if count:
-            self._count(str(spec), len(keep), 0, len(at) - len(keep))
+        self._count(str(spec), len(keep), 0, len(at) - len(keep))
         if not len(keep) or self._batch.dry_run:
             return
         chosen = at[keep].tolist()
@@ -267,7 +264,7 @@ class Engine:
     # -- relations with properties -------------------------------------------------------------------------------------
 
     def _upsert_with_properties(
-        self, spec: EdgeSpec, rows: EdgeRows, ends: tuple[np.ndarray, np.ndarray, np.ndarray], *, count: bool
+        self, spec: EdgeSpec, rows: EdgeRows, ends: tuple[np.ndarray, np.ndarray, np.ndarray]
     ) -> None:
         known = self._existing_relations(spec, ends[0])
         fresh: list[tuple[int, int, int]] = []
@@ -286,8 +283,7 @@ class Engine:
                 spec, *(np.array([f[i] for f in fresh]) for i in (0, 1)), np.arange(len(fresh))
             )
             fresh = [fresh[n] for n in new_pairs]
-        if count:
-            self._count(str(spec), len(fresh), len(changed), len(ends[2]) - len(fresh) - len(changed))
+        self._count(str(spec), len(fresh), len(changed), len(ends[2]) - len(fresh) - len(changed))
         if not self._batch.dry_run:
             self._create_with_properties(spec, rows, fresh)
             self._update(spec, rows, changed)
@@ -328,6 +324,10 @@ class Engine:
             self._writers.write(filled("import/update_relations", spec), [portion])
 
     def _count(self, what: str, created: int, updated: int, unchanged: int) -> None:
+        """Count a portion once: an attempt after a lost connection finds what the first one wrote."""
+        if self._counted:
+            return
+        self._counted = True
         report = self._batch.report
         report.created[what] += created
         report.updated[what] += updated

@@ -55,8 +55,12 @@ def load(graph: Graph, store: Store) -> Callable[..., ImportReport]:
 
 def counts(graph: Graph) -> tuple[dict[str, int], dict[str, int], int]:
     """Nodes by label, relations by kind, and pairs that stand twice."""
-    nodes = graph.user_query("MATCH (n) WHERE NOT n:Batch RETURN labels(n)[0], count(*)")[1]
-    relations = graph.user_query("MATCH (a)-[r]->(b) RETURN labels(a)[0]+'-'+type(r)+'-'+labels(b)[0], count(*)")[1]
+    nodes = graph.user_query("MATCH (n) WHERE NOT n:Batch RETURN [l IN labels(n) WHERE l <> 'Class'][0], count(*)")[1]
+    kinds = (
+        "MATCH (a)-[r]->(b) WITH [l IN labels(a) WHERE l <> 'Class'][0] AS source, type(r) AS type, "
+        "[l IN labels(b) WHERE l <> 'Class'][0] AS target RETURN source + '-' + type + '-' + target, count(*)"
+    )
+    relations = graph.user_query(kinds)[1]
     twice = graph.user_query("MATCH (a)-[r]->(b) WITH a, b, type(r) AS t, count(*) AS n WHERE n > 1 RETURN count(*)")[1]
     return {row[0]: row[1] for row in nodes}, {row[0]: row[1] for row in relations}, twice[0][0]
 

@@ -167,7 +167,7 @@ def test_losses_fall_and_the_metrics_are_shares(pools, small_shards, captions):
     batch = next(recipe.train_batches(0, torch.Generator().manual_seed(1), 0))
     optimizer = torch.optim.AdamW(recipe.module().parameters(), lr=1e-3)
     seen = []
-    for _ in range(8):
+    for _ in range(20):
         losses, _ = recipe.training_step(batch)
         sum(losses.values()).backward()
         optimizer.step()

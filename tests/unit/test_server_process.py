@@ -96,7 +96,7 @@ def test_error_of_readiness_ends_the_process(tmp_path: Path) -> None:
     pids = []
 
     def refuse() -> bool:
-        pids.append(psutil.Process().children()[-1].pid)
+        pids.append(max(psutil.Process().children(), key=psutil.Process.create_time).pid)
         raise ServiceError("wrong password")
 
     log = tmp_path / "child.log"
