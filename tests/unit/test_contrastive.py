@@ -165,7 +165,7 @@ def test_losses_fall_and_the_metrics_are_shares(pools, small_shards, captions):
     recipe = _recipe(pools, captions=captions, caption_pairs=8)
     recipe.start_epoch(0)
     batch = next(recipe.train_batches(0, torch.Generator().manual_seed(1), 0))
-    optimizer = torch.optim.AdamW(recipe.module().parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(recipe.module().parameters(), lr=3e-4)
     seen = []
     for _ in range(20):
         losses, _ = recipe.training_step(batch)
@@ -174,7 +174,7 @@ def test_losses_fall_and_the_metrics_are_shares(pools, small_shards, captions):
         optimizer.zero_grad()
         seen.append({key: float(value.detach()) for key, value in losses.items()})
     assert set(seen[0]) == {f"{name}_loss" for name in ("caption", "phrase", "naming", "prototype", "head")}
-    assert all(min(step[key] for step in seen) < seen[0][key] for key in seen[0])
+    assert [key for key in seen[0] if min(step[key] for step in seen) >= seen[0][key]] == []
     recipe.module().eval()
     metrics = recipe.evaluate("valid")
     assert recipe.primary_metric in metrics and all(0 <= value <= 1 for value in metrics.values())
