@@ -46,7 +46,8 @@ _OVERLAY_TYPES = (
     "HAS_ATTRIBUTE",
     "RELATION",
     "ON",
-    "PREDICTED",
+    "SAYS",
+    "UNDOES",
     "OF",
 )
 

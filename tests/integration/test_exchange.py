@@ -79,7 +79,8 @@ def test_the_overlay_and_vectors_stay_behind_unless_asked_for(graph, settings, r
             "MATCH (a:Artwork {name: $artwork}), (s:Style {name: 'cubism'}) SET s.embedding_v1 = [0.5, 0.5] "
             "CREATE (a)-[:HAS_IMAGE]->(:Image {sha256: 'ab', uri: 'images/ab'})-[:HAS_VECTOR]->"
             "(:ImageVector {sha256: 'ab', embedding_v1: [1.0, 0.0]}) "
-            "CREATE (s)-[:BROADER {facet: 'movement'}]->(:Class:Concept {key: 'artgraph/movement/modern', name: 'm'})",
+            "CREATE (s)-[:BROADER {facet: 'movement'}]->(:Class:Concept {key: 'artgraph/movement/modern', name: 'm'}), "
+            "(a)<-[:OF]-(:Prediction {id: 'p', score: 0.5, state: 'proposed'})-[:SAYS]->(s)",
             artwork=artwork,
         )
     plain = export_graph(graph, artgraph, tmp_path / "plain", reporter=reporter)
@@ -87,7 +88,8 @@ def test_the_overlay_and_vectors_stay_behind_unless_asked_for(graph, settings, r
     assert not (tmp_path / "plain" / "korvai" / "overlay").exists()
     export_graph(graph, artgraph, tmp_path / "all", reporter=reporter, with_overlay=True)
     overlay = {p.stem: [json.loads(line) for line in p.open()] for p in (tmp_path / "all/korvai/overlay").iterdir()}
-    assert set(overlay) == {"Image", "Concept", "HAS_IMAGE", "BROADER"}
+    assert set(overlay) == {"Image", "Concept", "HAS_IMAGE", "BROADER", "Prediction", "OF", "SAYS"}
+    assert overlay["SAYS"] == [{"source": ["Prediction", "p"], "target": ["Style", "cubism"]}]
     assert overlay["HAS_IMAGE"] == [{"source": ["Artwork", artwork], "target": ["Image", "ab"]}]
     assert overlay["BROADER"] == [
         {
