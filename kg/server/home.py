@@ -85,7 +85,8 @@ def run_dir(settings: Settings) -> Path:
 def secret_file(path: Path) -> str:
     """The secret kept in `path`, generated on first use; only its owner may read it."""
     if not path.exists():
-        write_private(path, secrets.token_urlsafe(24) + "\n")
+        # Hexadecimal: one in 64 of the URL-safe ones begins with "-", which neo4j-admin reads as an option.
+        write_private(path, secrets.token_hex(24) + "\n")
     return path.read_text(encoding="utf-8").strip()
 
 

@@ -185,7 +185,8 @@ def _make_password(settings: Settings, java: Path, jars: Path) -> None:
     _write_configuration(settings, jars, bolt=settings.neo4j_bolt_port, http=settings.neo4j_http_port)
     # Handed over in a file: a command line can be read by everybody on the machine.
     arguments = folder / "conf" / "initial-password.args"
-    write_private(arguments, password + "\n")
+    # "--" first: what comes after is never an option, also when the owner wrote a password that begins with "-".
+    write_private(arguments, f"--\n{password}\n")
     try:
         _run_admin_tool(settings, java, jars, ["dbms", "set-initial-password", f"@{arguments}"])
     finally:

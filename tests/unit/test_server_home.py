@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -37,6 +38,8 @@ def test_secret_is_kept_and_private(tmp_path: Path) -> None:
     assert len(first) >= 24
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert secret_file(tmp_path / "other") != first
+    # Nothing that a command line, a URI or a configuration file could read as something else.
+    assert re.fullmatch("[0-9a-f]{48}", first)
 
 
 def test_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
