@@ -13,8 +13,7 @@ from torch import Tensor
 from kg.errors import RecipeConfigError
 from kg.schema import Domain, EdgeType
 from training.features import Features
-from training.message_passing import Block
-from training.message_passing.dgl_graph import open_graph
+from training.message_passing import Block, open_graph
 from training.models.class_encoder import ClassInputs
 
 __all__ = ["Gatherer", "check_phrases", "speak"]
@@ -32,6 +31,8 @@ class Gatherer:
     phrases: Mapping[str, str]
     share_power: float
     n_layers: int
+    library: str = "dgl"
+    """Which message passing carries the blocks."""
 
     def phrase(self, edge_type: EdgeType) -> str | None:
         """The template by which an edge type into the classes describes them."""
@@ -43,7 +44,7 @@ class Gatherer:
         """All inputs of the classes' vectors, without the dropped edges."""
         item, _, label = self.item_edge
         rows = torch.arange(snapshot.count(label)) if class_rows is None else torch.as_tensor(class_rows)
-        graph = open_graph(snapshot, drop=drop, weights=self.edge_weights(snapshot))
+        graph = open_graph(snapshot, library=self.library, drop=drop, weights=self.edge_weights(snapshot))
         blocks = graph.blocks({label: rows}, max(1, self.n_layers))
         outermost, near = blocks[0].src_rows, blocks[-1]
         texts, visual = self._texts(snapshot), self._item_visual(snapshot)

@@ -29,6 +29,7 @@ from kg.changes.stale import Stale, stale_sets
 from kg.schema import EdgeType
 from kg.store import disk_guard
 from training.class_inputs import Gatherer
+from training.message_passing import Block
 from training.models.class_encoder import ClassEncoder, ClassInputs
 
 __all__ = ["Refreshed", "States", "can_be_incremental", "compute_states", "part_of_images", "refresh_incrementally"]
@@ -278,7 +279,7 @@ class _Work:
         return self.encoder.sage.layers[-1].own[self.target].out_features
 
 
-class _StaleBlock:
+class _StaleBlock(Block):
     """A `Block` of one label's destinations, with full neighbourhoods, from sorted arrays of edges."""
 
     def __init__(
@@ -311,6 +312,10 @@ class _StaleBlock:
         has = torch.zeros(self.dst_counts[edge_type[2]], 1)
         has[self._edges[edge_type][1]] = 1.0
         return has
+
+    def edges(self, edge_type: EdgeType) -> tuple[Tensor, Tensor]:
+        """Source and destination of each edge, by destination."""
+        return self._edges[edge_type][:2]
 
 
 def _source_places(

@@ -1,10 +1,10 @@
-"""How does DGL see a snapshot, or a part of one?"""
+"""Which edges does a network see of a snapshot, or of a part of one, and how does DGL hold them?"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from kg.schema import Domain, EdgeType
 if TYPE_CHECKING:
     import dgl
 
-__all__ = ["heterograph"]
+__all__ = ["edges_both_ways", "heterograph"]
 
 
 def heterograph(
@@ -25,25 +25,38 @@ def heterograph(
     reverse: bool = True,
     drop: Mapping[EdgeType, np.ndarray] | None = None,
 ) -> dgl.DGLHeteroGraph:
-    """The heterograph, on int64 ids; node i of a type is row i.
+    """DGL's heterograph of `edges_both_ways`, on int64 ids; node i of a type is row i."""
+    os.environ.setdefault("DGLBACKEND", "pytorch")  # else DGL says so on every start and writes into the home
+    import dgl
+    import torch
+
+    edges = edges_both_ways(domain, edges_of, reverse=reverse, drop=drop)
+    data = {edge_type: tuple(torch.from_numpy(ends) for ends in both) for edge_type, both in edges.items()}
+    return dgl.heterograph(data, num_nodes_dict=dict(counts))
+
+
+def edges_both_ways(
+    domain: Domain,
+    edges_of: Callable[[EdgeType], tuple[np.ndarray, np.ndarray]],
+    *,
+    reverse: bool = True,
+    drop: Mapping[EdgeType, np.ndarray] | None = None,
+) -> dict[EdgeType, tuple[np.ndarray, np.ndarray]]:
+    """Source and target rows of every edge type. Shapes: edge type -> two of (edges,) int64.
 
     `drop` holds a mask per edge type, True where an edge stays out, its reverse too. Symmetric relations hold both
     directions in place, each once; every other type (s, name, t) gets (t, "rev_name", s) with `reverse`.
     Raises: SchemaViolation for an unknown edge type, or a mask of another length.
     """
-    os.environ.setdefault("DGLBACKEND", "pytorch")  # else DGL says so on every start and writes into the home
-    import dgl
-    import torch
-
     masks = _checked_masks(drop or {}, edges_of)
-    data: dict[EdgeType, tuple[Any, Any]] = {}
+    edges: dict[EdgeType, tuple[np.ndarray, np.ndarray]] = {}
     for relation in domain.relations:
         edge_type = relation.edge_type
         source, target = _kept(*edges_of(edge_type), masks.get(edge_type), both_ways=relation.symmetric)
-        data[edge_type] = ends = torch.from_numpy(source), torch.from_numpy(target)
+        edges[edge_type] = (source, target)
         if reverse and not relation.symmetric:
-            data[edge_type[2], f"rev_{edge_type[1]}", edge_type[0]] = ends[::-1]
-    return dgl.heterograph(data, num_nodes_dict=dict(counts))
+            edges[edge_type[2], f"rev_{edge_type[1]}", edge_type[0]] = (target, source)
+    return edges
 
 
 def _kept(

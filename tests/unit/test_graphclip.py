@@ -14,8 +14,8 @@ from tests.support.memory_snapshot import craft_snapshot
 from training.checkpoint import seed_all
 from training.engine import fit
 from training.labelled_images import leaking_edges
-from training.message_passing.dgl_graph import open_graph
-from training.models.sage import HeteroSage, live_edge_types
+from training.message_passing import open_graph
+from training.models.hetero import HeteroNetwork, live_edge_types
 from training.recipes.graphclip import Config, GraphClip
 from training.registry import get_recipe
 
@@ -235,10 +235,10 @@ def test_blocks_give_what_the_whole_graph_gives(world):
     snapshot, _ = world
     types = [*snapshot.edge_types, *((t, f"rev_{r}", s) for s, r, t in snapshot.edge_types)]
     seed_all(0)
-    network = HeteroSage(types, "Cluster", width=8, width_out=5, n_layers=2).eval()
+    network = HeteroNetwork(types, ["Cluster"], width=8, width_out=5, n_layers=2).eval()
     feats = {label: torch.randn(snapshot.count(label), 8) for label in snapshot.node_types}
     blocks = open_graph(snapshot).blocks({"Cluster": torch.arange(6)}, 2)
-    fast = network(blocks, {label: feats[label][rows] for label, rows in blocks[0].src_rows.items()})
+    fast = network(blocks, {label: feats[label][rows] for label, rows in blocks[0].src_rows.items()})["Cluster"]
     slow = feats
     for layer, last in zip(network.layers, (False, True), strict=True):
         slow = dense_layer(snapshot, layer, slow, relu=not last)

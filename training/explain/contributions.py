@@ -20,6 +20,7 @@ from torch import Tensor
 
 from kg.schema import EdgeType
 from training.explain.neighbourhood import Neighbourhood
+from training.models.sage import parameter_name
 
 __all__ = ["Decomposition", "decompose"]
 
@@ -105,9 +106,9 @@ def _passed(around: Neighbourhood) -> _Part | None:
         return None
     layer, label = around.network.classes.sage.layers[-1], around.item_edge[2]
     messages = {
-        t: around.shares[t][:, None] * layer.neighbours[name](feats[t[0]][: len(around.shares[t])])
+        t: around.shares[t][:, None] * layer.message(t, feats[t[0]][: len(around.shares[t])])
         for t in around.shares
-        if (name := "__".join(t).replace(".", "_")) in layer.neighbours and t[0] in feats
+        if parameter_name(t) in layer.neighbours and t[0] in feats
     }
     own = layer.own[label](feats[label][0])
     return _Part(own + sum((rows.sum(0) for rows in messages.values()), torch.zeros_like(own)), messages)

@@ -206,7 +206,7 @@ class Neighbourhood:
         return found
 
 
-class _MaskedBlock:
+class _MaskedBlock(Block):
     """A `Block` with less around its first seed; the seed's neighbours stand first among their label's sources."""
 
     def __init__(self, block: Block, shares: Mapping[EdgeType, Tensor], masks: Mapping[EdgeType, Tensor]) -> None:
@@ -263,6 +263,11 @@ def _gatherer_of(recipe: Any) -> Any:
         raise RecipeConfigError(
             f"explaining: {type(recipe).__name__} does not build class vectors from neighbours in the graph; "
             "publish a graphclip run to have evidence from the graph"
+        )
+    if recipe.config.network == "gatv2":
+        raise RecipeConfigError(
+            "explaining network=gatv2: attention moves when a neighbour is hidden, so its share is not one number; "
+            "train with network=sage to have evidence from the graph"
         )
     return gatherer
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kg.errors import SchemaViolation
+from kg.errors import RecipeConfigError
 from kg.schema import EdgeType
-from training.message_passing import Block, reverse_of
+from training.message_passing import Block, weights_of_edges
 
 __all__ = ["DglGraph", "open_graph"]
 
@@ -27,37 +27,14 @@ def open_graph(
     Shapes: drop[edge_type], weights[edge_type] (edges of that type,).
     Raises: SchemaViolation where there are more weights than edges, or fewer.
     """
-    drop, weights = drop or {}, weights or {}
     graph = snapshot.to_dgl(reverse=True, drop=drop or None)
     for edge_type in graph.canonical_etypes:
-        original = edge_type if edge_type in weights else reverse_of(edge_type)
-        _set_weights(graph, edge_type, _kept(weights.get(original), drop.get(original)))
+        _, dst = graph.edges(etype=edge_type)
+        raw = torch.as_tensor(weights_of_edges(edge_type, len(dst), drop=drop, weights=weights))
+        total = raw.new_zeros(graph.num_nodes(edge_type[2])).index_add_(0, dst.long(), raw)
+        # Each edge's share of its destination's total, so that a mean is one weighted sum.
+        graph.edges[edge_type].data["weight"] = (raw / total.clamp_min(1e-12)[dst.long()]).unsqueeze(1)
     return DglGraph(graph)
-
-
-def _kept(weights: np.ndarray | None, drop: np.ndarray | None) -> np.ndarray | None:
-    if weights is None:
-        return None
-    return np.asarray(weights) if drop is None else np.asarray(weights)[~np.asarray(drop, dtype=bool)]
-
-
-def _set_weights(graph: Any, edge_type: EdgeType, weights: np.ndarray | None) -> None:
-    """Store each edge's share of its destination's total weight, so that a mean is one weighted sum.
-
-    Raises: SchemaViolation for weights that are not one an edge, as those of a symmetric relation: it is held in both
-    directions in place and has other edges than the snapshot.
-    """
-    _, dst = graph.edges(etype=edge_type)
-    if weights is not None and len(weights) != len(dst):
-        raise SchemaViolation(
-            f"weights of {'-'.join(edge_type)}: {len(weights):,} for {len(dst):,} edges; give one an edge, and declare "
-            "no share on a symmetric relation"
-        )
-    raw = (
-        torch.ones(len(dst)) if weights is None else torch.as_tensor(np.ascontiguousarray(weights), dtype=torch.float32)
-    )
-    total = torch.zeros(graph.num_nodes(edge_type[2])).index_add_(0, dst.long(), raw)
-    graph.edges[edge_type].data["weight"] = (raw / total.clamp_min(1e-12)[dst.long()]).unsqueeze(1)
 
 
 class DglGraph:
@@ -82,7 +59,7 @@ class DglGraph:
         return blocks
 
 
-class DglBlock:
+class DglBlock(Block):
     """A `Block` on DGL's message-flow graph; each relation is sliced out once, since a heterograph's scope costs more
     than the product it wraps."""
 
@@ -93,15 +70,28 @@ class DglBlock:
         self.src_rows = {t: block.srcnodes[t].data[dgl.NID].long() for t in block.srctypes if block.num_src_nodes(t)}
         self.dst_counts = {t: block.num_dst_nodes(t) for t in block.dsttypes if block.num_dst_nodes(t)}
         self._slices = {t: block[t] for t in self.edge_types}
-        self._weights = {t: block.edges[t].data["weight"] for t in self.edge_types}
+        exact = {t: block.edges[t].data["weight"] for t in self.edge_types}
+        self._weights = {torch.float64: exact, torch.float32: {t: weight.float() for t, weight in exact.items()}}
         self._has = {t: (block.in_degrees(etype=t) > 0).float().unsqueeze(1) for t in self.edge_types}
 
     def mean(self, edge_type: EdgeType, feat: Tensor) -> Tensor:
         """Weighted mean of `feat` over the neighbours by `edge_type`."""
         from dgl import ops
 
-        return ops.u_mul_e_sum(self._slices[edge_type], feat.contiguous(), self._weights[edge_type])
+        return ops.u_mul_e_sum(self._slices[edge_type], feat.contiguous(), self._weights[feat.dtype][edge_type])
 
     def has_neighbours(self, edge_type: EdgeType) -> Tensor:
         """1 where a destination has a neighbour by `edge_type`, else 0."""
         return self._has[edge_type]
+
+    def edges(self, edge_type: EdgeType) -> tuple[Tensor, Tensor]:
+        """Source and destination of each edge, by destination."""
+        src, dst = self._slices[edge_type].edges()
+        order = dst.argsort(stable=True)
+        return src[order].long(), dst[order].long()
+
+    def to(self, device: torch.device | str) -> DglBlock:
+        """Itself on a CPU. Raises: RecipeConfigError elsewhere, where DGL's wheel cannot follow."""
+        if torch.device(device).type != "cpu":
+            raise RecipeConfigError(f"DGL's wheel is for CPUs, asked for {device}; set message_passing=torch")
+        return self

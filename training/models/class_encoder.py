@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from kg.schema import EdgeType
 from training.message_passing import Block
-from training.models.sage import HeteroSage
+from training.models.hetero import Form, HeteroNetwork
 
 __all__ = ["ClassEncoder", "ClassInputs", "ImageProjection"]
 
@@ -107,6 +107,8 @@ class ClassEncoder(nn.Module):
         image_width: int,
         hidden: int,
         n_layers: int,
+        form: Form = "sage",
+        heads: int = 4,
         dropout: float = 0.0,
         start: bool = True,
     ) -> None:
@@ -114,8 +116,9 @@ class ClassEncoder(nn.Module):
         self.item_edge = item_edge
         self.text_map = nn.Linear(text_width, hidden)
         self.visual_map = nn.Linear(image_width, hidden) if n_layers else None
-        form = {"width": hidden, "width_out": width, "n_layers": n_layers, "dropout": dropout, "zero_start": start}
-        self.sage = HeteroSage(edge_types, item_edge[2], **form) if n_layers else None
+        shape = {"width": hidden, "width_out": width, "n_layers": n_layers, "form": form, "heads": heads}
+        rest = {"dropout": dropout, "zero_start": start}
+        self.sage = HeteroNetwork(edge_types, [item_edge[2]], **shape, **rest) if n_layers else None
         self.own_map = None if n_layers else nn.Linear(hidden, width)
         self.start = ClassStart(described_by, width=width) if start and n_layers else None
 
@@ -151,7 +154,7 @@ class ClassEncoder(nn.Module):
         if len(inputs.visual):
             feats[self.item_edge[0]] = self.visual_map(inputs.visual)
         keep = None if keep_items is None else {self.item_edge: keep_items}
-        return self.sage(inputs.blocks, feats, keep=keep)
+        return self.sage(inputs.blocks, feats, keep=keep)[self.item_edge[2]]
 
 
 class ClassStart(nn.Module):

@@ -28,6 +28,7 @@ from training.message_passing import reverse_of
 from training.metrics.calibration import expected_calibration_error, fit_temperature
 from training.metrics.classification import Report, classification_report, harmonic_mean
 from training.models.class_encoder import ClassEncoder, ImageProjection
+from training.models.hetero import Form
 from training.pseudo_unseen import Fold, choose_voice, fold_classes
 from training.registry import Batch, RecipeConfig, recipe
 
@@ -42,6 +43,11 @@ class Config(RecipeConfig):
 
     task: str | None = Field(None, description="Classification task of the domain; unset: its only one.")
     layers: int = Field(2, ge=0, le=3, description="Message-passing layers; 0: the class node's own text only.")
+    network: Form = Field("sage", description="Layer: sage, sage-project (neighbours pass a ReLU layer) or gatv2.")
+    heads: int = Field(4, ge=1, le=16, description="Attention heads of gatv2, averaged.")
+    message_passing: Literal["dgl", "torch"] = Field(
+        "torch", description="Who carries messages: the same numbers from both; only torch runs on a GPU."
+    )
     hidden: int = Field(192, ge=8, description="Width inside the graph network.")
     width: int | None = Field(None, ge=8, description="Width of the joint space; unset: that of the image features.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Between the network's layers.")
@@ -151,6 +157,7 @@ class GraphClip:
             phrases=self.config.phrases,
             share_power=self.config.share_power,
             n_layers=self.config.layers,
+            library=self.config.message_passing,
         )
         self._network = self._create(snapshot.domain)
 
@@ -355,6 +362,8 @@ class GraphClip:
             image_width=image_width,
             hidden=config.hidden,
             n_layers=config.layers,
+            form=config.network,
+            heads=config.heads,
             dropout=config.dropout,
             start=config.start == "attributes",
         )
