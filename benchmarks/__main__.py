@@ -18,7 +18,9 @@ console = Console(highlight=False)
 
 def main() -> int:
     """Measure the areas asked for, print them as tables, write results/<area>.json."""
-    areas = [m.name for m in pkgutil.iter_modules(benchmarks.__path__) if m.name not in ("records", "__main__")]
+    areas = [
+        m.name for m in pkgutil.iter_modules(benchmarks.__path__) if not (m.ispkg or m.name in ("records", "__main__"))
+    ]
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", choices=areas, help="one area instead of all")
     chosen = parser.parse_args().only
