@@ -2,8 +2,8 @@
 
     make bench ONLY=steps          or: python -m benchmarks.steps [--only sage2 ...] [--repeats N]
 
-The GNN part of a training step (forward and backward over cached features, batch of 256, 32 styles and 18 genres) on the
-graph of `benchmarks.step.graph`. Each form runs beside torch_geometric's `to_hetero` of the same model with the same
+The GNN part of a training step (forward and backward over cached features, batch of 256, 32 styles and 18 genres) on
+the graph of `benchmarks.step.graph`. Each form runs beside torch_geometric's `to_hetero` of the same model and the same
 weights, every measurement in a process of its own, in turn; the class vectors of both must be equal. Time is wall time,
 and processor time beside it, which a busy machine disturbs less. torch_geometric is for the benchmark only:
 

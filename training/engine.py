@@ -206,7 +206,7 @@ class _Loop:
         loss = float(total.detach())
         place.loss_sum, place.loss_n = place.loss_sum + loss, place.loss_n + 1
         self._examples, self._busy_s = (
-            self._examples + self.config.batch_size,
+            self._examples + len(batch[self.recipe.data_keys[0]]),
             self._busy_s + time.monotonic() - started_s,
         )
         advance(1, **{**shown, **self._shown_best(), "loss": loss, "rate": rate})

@@ -25,6 +25,7 @@ from kg.settings import Settings
 from kg.snapshots.snapshot import Snapshot, find_snapshot, pull
 from kg.store import Store
 from kg.validation import require_valid
+from training.allocator import freed_memory_kept
 from training.checkpoint import load_weights, save_checkpoint, seed_all
 from training.choosing import choose_config, fit_to_encoders
 from training.configuration import dump_config, merge_config
@@ -114,7 +115,7 @@ def train(
 
 def _train(recipe: Any, folder: RunFolder, features: StoredFeatures, store: Store, reporter: Reporter) -> RunResult:
     started_s, config = time.monotonic(), recipe.config
-    with torch_threads(getattr(config, "threads", None)):
+    with torch_threads(getattr(config, "threads", None)), freed_memory_kept():
         fitted = fit(recipe, config, run_dir=folder.path, reporter=reporter)
     metrics = _measure(recipe, fitted, seconds=time.monotonic() - started_s)
     _write_model(folder, recipe, features)

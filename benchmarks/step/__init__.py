@@ -1,1 +1,1 @@
-"""What `benchmarks.steps` runs in processes of their own: the graph, our step, and the whole-graph step it is held to."""
+"""What `benchmarks.steps` runs in processes of their own: the graph, our step, and the whole-graph form's."""

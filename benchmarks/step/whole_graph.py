@@ -1,4 +1,6 @@
-"""How long does the published form's step take? `python -m benchmarks.step.whole_graph GRAPH OUT FORM LAYERS GIB REPEATS`
+"""How long does the published form's step take?
+
+    python -m benchmarks.step.whole_graph GRAPH OUT FORM LAYERS GIB REPEATS
 
 torch_geometric's `to_hetero` of a homogeneous model, over the whole graph for every batch, as the published code does.
 It runs where torch_geometric is (KORVAI_BENCH_PYG, a folder on the path), which the project itself does not need.
@@ -15,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks.step.graph import TARGETS, WIDTH, features, open_training_graph, weights
+from benchmarks.step.graph import WIDTH, features, open_training_graph, weights
 from benchmarks.step.measuring import batch_loss, report
 from training.models.sage import parameter_name
 

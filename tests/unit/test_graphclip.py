@@ -59,12 +59,13 @@ def test_overfits_few_images(world, tmp_path):
     assert recipe.evaluate("train")["top1"] == 1.0
 
 
-def test_two_steps_are_one_step_and_a_resume(world, tmp_path):
+@pytest.mark.parametrize("changes", [{}, {"batches_per_graph_step": 2}, {"network": "gatv2"}])
+def test_two_steps_are_one_step_and_a_resume(world, tmp_path, changes):
     snapshot, features = world
-    whole, half = (built(snapshot, features) for _ in range(2))
+    whole, half = (built(snapshot, features, **changes) for _ in range(2))
     fit(whole, run_dir=tmp_path / "whole", max_steps=2)
     fit(half, run_dir=tmp_path / "half", max_steps=1)
-    resumed = built(snapshot, features)
+    resumed = built(snapshot, features, **changes)
     fit(resumed, run_dir=tmp_path / "half", max_steps=2)
     for name, value in whole.module().state_dict().items():
         assert torch.equal(value, resumed.module().state_dict()[name]), name
@@ -83,6 +84,28 @@ def test_loss_is_the_slow_reference(world):
         logits = torch.stack([scale * (image * c).sum() for c in classes])
         slow.append(-(logits[target] - logits.exp().sum().log()))
     assert losses["class_loss"].item() == pytest.approx(torch.stack(slow).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("classes", ["all", "batch"])
+def test_one_graph_pass_has_the_summed_gradients_of_its_batches(world, classes):
+    """Eight batches and one backward pass through the graph give what eight passes give, and take one."""
+    snapshot, features = world
+    same = {"hide_items": 0.0, "batch_size": 4, "classes": classes, "label_smoothing": 0.1}
+    many, each = built(snapshot, features, batches_per_graph_step=8, **same), built(snapshot, features, **same)
+    each.module().load_state_dict(many.module().state_dict())
+    passes = []
+    many.network().classes.sage.register_forward_hook(lambda *_: passes.append(1))
+    batch = next(many.train_batches(0, torch.Generator().manual_seed(0), 0))
+    many.training_step(batch)[0]["class_loss"].backward()
+    for number in range(8):
+        part = {key: batch[key][4 * number : 4 * number + 4] for key in ("image_feat", "targets")}
+        losses, _ = each.training_step(part | {"keep_items": batch["keep_items"]})
+        (losses["class_loss"] / 8).backward()
+    assert len(passes) == 1
+    for (name, summed), slow in zip(many.module().named_parameters(), each.module().parameters(), strict=True):
+        assert (summed.grad is None) == (slow.grad is None), name
+        if slow.grad is not None:
+            assert torch.allclose(summed.grad, slow.grad, atol=1e-6, rtol=1e-4), name
 
 
 def test_a_batch_does_not_depend_on_where_the_epoch_was_entered(world):
@@ -213,7 +236,14 @@ def test_published_matrix_does_what_training_did(world, tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"layers": 0}, {"layers": 1}, {"layers": 3}, {"start": "none"}, {"normalise": False, "classes": "batch"}],
+    [
+        {"layers": 0},
+        {"layers": 1},
+        {"layers": 3, "network": "sage-project"},
+        {"network": "gatv2", "heads": 2},
+        {"start": "none"},
+        {"normalise": False, "classes": "batch"},
+    ],
 )
 def test_variants_train(world, tmp_path, changes):
     recipe = built(*world, **changes)

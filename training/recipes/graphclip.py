@@ -80,6 +80,9 @@ class Config(RecipeConfig):
         True, description="False: train on unnormalised vectors with the raw scale, as the published code."
     )
     classes: Literal["all", "batch"] = Field("all", description="Classes in a step's cross-entropy.")
+    batches_per_graph_step: int = Field(
+        1, ge=1, le=64, description="Batches whose gradients are summed before one pass back through the graph network."
+    )
     accelerator: str = Field(
         "cpu", description="DGL's wheel, features and blocks are on the CPU; so must be the network."
     )
@@ -170,19 +173,23 @@ class GraphClip:
         return self._network
 
     def batches_per_epoch(self) -> int:
-        """Whole and partial batches of the training images."""
-        return -(-len(self.examples.of("train")) // self.config.batch_size)
+        """Whole and partial steps over the training images."""
+        return -(-len(self.examples.of("train")) // self._images_per_step)
 
     def start_epoch(self, epoch: int) -> None:
         """Nothing depends on the epoch."""
 
     def train_batches(self, epoch: int, generator: torch.Generator, start: int) -> Iterator[Batch]:  # noqa: ARG002
-        """Shuffled training images; each batch draws the classes that lose their linked images."""
+        """Shuffled training images; each step draws the classes that lose their linked images.
+
+        Images are cached features, so the batches of one graph step lie in one tensor: their losses' gradients meet in
+        the class vectors, and the graph network is paid for once.
+        """
         rows = torch.as_tensor(self.examples.of("train"))
         order = rows[torch.randperm(len(rows), generator=generator)]
         n_classes = len(self.examples.class_keys)
         hidden = torch.rand(self.batches_per_epoch(), n_classes, 1, generator=generator) < self.config.hide_items
-        for number, chosen in enumerate(order.split(self.config.batch_size)):
+        for number, chosen in enumerate(order.split(self._images_per_step)):
             if number >= start:
                 targets = torch.as_tensor(self.examples.class_row[chosen.numpy()])
                 yield {
@@ -384,10 +391,19 @@ class GraphClip:
         if self.config.normalise:
             images, classes = F.normalize(images, dim=-1), F.normalize(classes, dim=-1)
         logits = network.scale() * images @ classes.T
-        return logits.masked_fill(~self._competing(targets, left_out), float("-inf"))
+        batches = targets.split(self.config.batch_size)
+        competing = [self._competing(batch, left_out).expand(len(batch), -1) for batch in batches]
+        return logits.masked_fill(~torch.cat(competing), float("-inf"))
+
+    @property
+    def _images_per_step(self) -> int:
+        return self.config.batch_size * self.config.batches_per_graph_step
 
     def _competing(self, targets: Tensor, left_out: np.ndarray | None) -> Tensor:
-        """Classes in the cross-entropy: never held-out ones, which would only be pushed away. Shapes: (classes,)."""
+        """Classes in a batch's cross-entropy, never held-out ones: they would only be pushed away.
+
+        Shapes: (classes,).
+        """
         competing = torch.zeros(len(self.examples.class_keys), dtype=torch.bool, device=targets.device)
         competing[targets if self.config.classes == "batch" else torch.as_tensor(self._trained_classes)] = True
         if left_out is not None:
@@ -400,7 +416,8 @@ class GraphClip:
             return F.cross_entropy(logits, targets)
         log_p = logits.log_softmax(1)
         own = log_p.gather(1, targets[:, None]).squeeze(1)
-        spread = log_p[:, torch.isfinite(logits[0])].mean(1)
+        competing = torch.isfinite(logits)
+        spread = log_p.masked_fill(~competing, 0.0).sum(1) / competing.sum(1)
         return -((1 - self.config.label_smoothing) * own + self.config.label_smoothing * spread).mean()
 
     def _unseen(self, seen_top1: float) -> dict[str, float]:
