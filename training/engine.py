@@ -31,7 +31,7 @@ from training.checkpoint import (
 )
 from training.registry import Batch, Recipe, RecipeConfig
 
-__all__ = ["FitResult", "evaluate", "fit", "planned_steps", "rate_at"]
+__all__ = ["FitResult", "count_parameters", "evaluate", "fit", "planned_steps", "rate_at"]
 
 _REPLANNABLE = {"epochs", "max_steps", "patience", "checkpoint_every_s", "accelerator"}
 """Fields in which a resumed run may differ from the one that wrote the checkpoint: its plan and its machine."""
@@ -50,6 +50,8 @@ class FitResult:
     stopped: Literal["planned end", "patience", "max_steps"]
     examples_per_s: float
     history: list[dict[str, float]]
+    parameters: dict[str, int] = field(default_factory=dict)
+    """As `count_parameters` has them; empty where this call took no step."""
 
 
 @dataclass
@@ -102,6 +104,15 @@ def evaluate(recipe: Recipe, split: str) -> dict[str, float]:
         module.train(was_training)
 
 
+def count_parameters(module: nn.Module) -> dict[str, int]:
+    """How many numbers the last backward pass reached (trained), missed (dead), and was not to reach (frozen)."""
+    counts = {"trained": 0, "dead": 0, "frozen": 0}
+    for parameter in module.parameters():
+        kind = "frozen" if not parameter.requires_grad else "dead" if parameter.grad is None else "trained"
+        counts[kind] += parameter.numel()
+    return counts
+
+
 def planned_steps(recipe: Recipe, config: RecipeConfig) -> int:
     """The schedule's length: `max_steps` where it is set, else epochs x batches."""
     return config.max_steps or config.epochs * recipe.batches_per_epoch()
@@ -147,6 +158,7 @@ class _Loop:
         self.best = run_dir / "checkpoints" / BEST
         self._saved_at_s = time.monotonic()
         self._examples, self._busy_s = 0, 0.0
+        self._parameters: dict[str, int] = {}
 
     def restore(self) -> None:
         """Continue from `last.pt`: weights, optimiser, position, random states."""
@@ -198,6 +210,9 @@ class _Loop:
         total = _total(losses)
         self._refuse_divergence(total, losses)
         self.fabric.backward(total)
+        if not self._parameters:
+            self._parameters = count_parameters(self.recipe.module())
+            self.reporter.note("parameters: " + ", ".join(f"{n:,} {kind}" for kind, n in self._parameters.items()))
         self._clip()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -310,6 +325,7 @@ class _Loop:
             stopped=place.stopped or "max_steps",
             examples_per_s=self._examples / self._busy_s if self._busy_s else 0.0,
             history=place.history,
+            parameters=self._parameters,
         )
 
 

@@ -17,7 +17,7 @@ from training.message_passing import Block
 from training.models.gat import GatLayer
 from training.models.sage import SageLayer
 
-__all__ = ["Form", "HeteroNetwork", "dead_parameters", "live_edge_types"]
+__all__ = ["Form", "HeteroNetwork", "live_edge_types"]
 
 Form = Literal["sage", "sage-project", "gatv2"]
 """Which layer: neighbours' mean, the mean of what a learned ReLU layer makes of them, or attention."""
@@ -82,11 +82,6 @@ class HeteroNetwork(nn.Module):
         if not (self.dropout and self.training):
             return active
         return {label: torch.dropout(feat, self.dropout, train=True) for label, feat in active.items()}
-
-
-def dead_parameters(module: nn.Module) -> list[str]:
-    """Names of the parameters that the last backward pass did not reach."""
-    return [name for name, parameter in module.named_parameters() if parameter.grad is None]
 
 
 def _layer(form: Form, edge_types: Sequence[EdgeType], *, heads: int, width_in: int, width_out: int) -> nn.Module:
