@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,13 +39,19 @@ class Gatherer:
         return self.phrases.get(edge_type[1].removeprefix("rev_")) if edge_type[2] == self.item_edge[2] else None
 
     def gather(
-        self, snapshot: Any, *, drop: dict[EdgeType, np.ndarray] | None = None, class_rows: np.ndarray | None = None
+        self,
+        snapshot: Any,
+        *,
+        drop: dict[EdgeType, np.ndarray] | None = None,
+        class_rows: np.ndarray | None = None,
+        also: Sequence[str] = (),
     ) -> ClassInputs:
-        """All inputs of the classes' vectors, without the dropped edges."""
+        """All inputs of the classes' vectors, without the dropped edges; blocks lead to the labels in `also` too."""
         item, _, label = self.item_edge
         rows = torch.arange(snapshot.count(label)) if class_rows is None else torch.as_tensor(class_rows)
         graph = open_graph(snapshot, library=self.library, drop=drop, weights=self.edge_weights(snapshot))
-        blocks = graph.blocks({label: rows}, max(1, self.n_layers))
+        others = {name: torch.arange(snapshot.count(name)) for name in also}
+        blocks = graph.blocks({label: rows, **others}, max(1, self.n_layers))
         outermost, near = blocks[0].src_rows, blocks[-1]
         texts, visual = self._texts(snapshot), self._item_visual(snapshot)
         item_mean, linked = self.linked(near, visual.__getitem__)

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from kg.errors import EmptySplit, RecipeConfigError, SchemaViolation
+from kg.schema import Task
 from tests.support.memory_snapshot import craft_snapshot
 from training.checkpoint import seed_all
 from training.engine import fit
@@ -198,6 +199,36 @@ def test_a_class_of_which_nothing_is_said_still_has_a_unit_vector(world, tmp_pat
     assert torch.allclose(recipe.encode_classes(other).norm(dim=1), torch.ones(6), atol=1e-5)
 
 
+def test_side_tasks_share_the_network_and_leak_no_label(world, tmp_path):
+    """Two tasks, one trunk: the second learns too, in one pass through the graph, and its test labels stay out."""
+    snapshot, features = with_second_task(*world)
+    recipe = built(snapshot, features, side_tasks={"motif": 0.5}, hide_items=0.0, phrases={}, epochs=25, task="cluster")
+    passes = []
+    hook = recipe.network().classes.sage.register_forward_hook(lambda *_: passes.append(1))
+    losses, _ = recipe.training_step(next(recipe.train_batches(0, torch.Generator().manual_seed(0), 0)))
+    hook.remove()
+    assert len(passes) == 1 and set(losses) == {"class_loss", "motif_loss"}
+    before = recipe.masked_class_vectors()
+    label = {name: recipe.network().sides["motif"].sage.layers[-1].own[name] for name in ("Motif", "Cluster")}
+    assert label["Cluster"] is recipe.network().classes.sage.layers[-1].own["Cluster"]
+    item = recipe.sides["motif"].examples.item_row[recipe.sides["motif"].examples.of("test")[0]]
+    other = copy.deepcopy(snapshot)
+    shows = ("Saree", "SHOWS", "Motif")
+    motifs = other.edge_arrays[shows][1].copy()
+    motifs[item] = (motifs[item] + 1) % 5
+    other.edge_arrays[shows] = (other.edge_arrays[shows][0], motifs)
+    flipped = built(other, features, side_tasks={"motif": 0.5}, hide_items=0.0, phrases={}, epochs=25, task="cluster")
+    assert torch.equal(flipped.masked_class_vectors(), before)
+    fit(recipe, run_dir=tmp_path)
+    assert recipe.evaluate("train")["motif_top1"] > 0.6, "five motifs"
+    opened = GraphClip(recipe.config)
+    opened.create(snapshot, features)
+    opened.network().load_state_dict(recipe.network().state_dict())
+    assert torch.allclose(opened.encode_classes(snapshot), recipe.encode_classes(snapshot))
+    with pytest.raises(RecipeConfigError, match="has others: motif"):
+        built(snapshot, features, side_tasks={"cluster": 1.0}, task="cluster")
+
+
 def test_folds_leave_their_classes_out(world):
     """A fold's loss is the same whatever the images of its classes look like: it never trains on them."""
     snapshot, features = world
@@ -315,6 +346,13 @@ def dense_layer(snapshot, layer, feats, *, relu):
                 mean = adjacency / adjacency.sum(1, keepdim=True).clamp_min(1)
                 out[edge_type[2]] = out[edge_type[2]] + layer.neighbours[name](mean @ feats[edge_type[0]])
     return {label: torch.relu(feat) if relu else feat for label, feat in out.items()}
+
+
+def with_second_task(snapshot, features):
+    other = copy.deepcopy(snapshot)
+    tasks = {**other.domain.tasks, "motif": Task(relation="SHOWS", target="Motif")}
+    other.domain = other.domain.model_copy(update={"tasks": tasks})
+    return other, features
 
 
 def with_class(snapshot, item, change):

@@ -111,16 +111,21 @@ class ClassEncoder(nn.Module):
         heads: int = 4,
         dropout: float = 0.0,
         start: bool = True,
+        beside: Sequence[str] = (),
+        trunk: ClassEncoder | None = None,
     ) -> None:
+        """`beside`: further labels to which the network leads; `trunk`: whose network and maps this one shares."""
         super().__init__()
         self.item_edge = item_edge
         self.text_map = nn.Linear(text_width, hidden)
         self.visual_map = nn.Linear(image_width, hidden) if n_layers else None
         shape = {"width": hidden, "width_out": width, "n_layers": n_layers, "form": form, "heads": heads}
         rest = {"dropout": dropout, "zero_start": start}
-        self.sage = HeteroNetwork(edge_types, [item_edge[2]], **shape, **rest) if n_layers else None
+        self.sage = HeteroNetwork(edge_types, [item_edge[2], *beside], **shape, **rest) if n_layers else None
         self.own_map = None if n_layers else nn.Linear(hidden, width)
         self.start = ClassStart(described_by, width=width) if start and n_layers else None
+        if trunk is not None:
+            self.text_map, self.visual_map, self.sage = trunk.text_map, trunk.visual_map, trunk.sage
 
     def forward(self, inputs: ClassInputs, projection: ImageProjection, *, keep_items: Tensor | None = None) -> Tensor:
         """`keep_items` (classes, 1) is 0 where a class must do without the images linked to it."""
@@ -128,7 +133,8 @@ class ClassEncoder(nn.Module):
 
     def raw(self, inputs: ClassInputs, projection: ImageProjection, *, keep_items: Tensor | None = None) -> Tensor:
         """The vectors as unnormalised training takes them."""
-        return self.combined(self._network(inputs, keep_items), inputs, projection, keep_items=keep_items)
+        total = self.states(inputs, keep_items=keep_items)[self.item_edge[2]]
+        return self.combined(total, inputs, projection, keep_items=keep_items)
 
     def combined(
         self, total: Tensor, inputs: ClassInputs, projection: ImageProjection, *, keep_items: Tensor | None = None
@@ -147,14 +153,15 @@ class ClassEncoder(nn.Module):
         described = sum(has for _, has in inputs.phrase_means.values()) > 0
         return torch.where(described, self.start.unseen(inputs, projection), F.normalize(total, dim=-1))
 
-    def _network(self, inputs: ClassInputs, keep_items: Tensor | None) -> Tensor:
+    def states(self, inputs: ClassInputs, *, keep_items: Tensor | None = None) -> dict[str, Tensor]:
+        """What the network says of every label it leads to. Shapes: label -> (classes, width)."""
         if self.sage is None:
-            return self.own_map(torch.relu(self.text_map(inputs.own)))
+            return {self.item_edge[2]: self.own_map(torch.relu(self.text_map(inputs.own)))}
         feats = {label: self.text_map(feat) for label, feat in inputs.texts.items()}
         if len(inputs.visual):
             feats[self.item_edge[0]] = self.visual_map(inputs.visual)
         keep = None if keep_items is None else {self.item_edge: keep_items}
-        return self.sage(inputs.blocks, feats, keep=keep)[self.item_edge[2]]
+        return self.sage(inputs.blocks, feats, keep=keep)
 
 
 class ClassStart(nn.Module):

@@ -10,7 +10,8 @@ the paper and its code, and what is not, stands in `training/presets/graphclip/p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +32,7 @@ from training.models.class_encoder import ClassEncoder, ImageProjection
 from training.models.hetero import Form
 from training.pseudo_unseen import Fold, choose_voice, fold_classes
 from training.registry import Batch, RecipeConfig, recipe
+from training.side_tasks import check_side_tasks, merged_masks, prepare_side_task
 
 __all__ = ["Config", "GraphClip"]
 
@@ -42,6 +44,9 @@ class Config(RecipeConfig):
     """What a GraphCLIP run can set."""
 
     task: str | None = Field(None, description="Classification task of the domain; unset: its only one.")
+    side_tasks: dict[str, float] = Field(
+        {}, description="Other tasks that train the same network -> weight of their loss beside the task's, which is 1."
+    )
     layers: int = Field(2, ge=0, le=3, description="Message-passing layers; 0: the class node's own text only.")
     network: Form = Field("sage", description="Layer: sage, sage-project (neighbours pass a ReLU layer) or gatv2.")
     heads: int = Field(4, ge=1, le=16, description="Attention heads of gatv2, averaged.")
@@ -99,6 +104,7 @@ class _Network(nn.Module):
     def __init__(self, classes: ClassEncoder, images: ImageProjection, *, scale: float, normalise: bool) -> None:
         super().__init__()
         self.classes, self.images, self.normalise = classes, images, normalise
+        self.sides = nn.ModuleDict()
         self.logit_scale = nn.Parameter(torch.tensor(float(np.log(scale) if normalise else 1.0)))
 
     def scale(self) -> Tensor:
@@ -110,7 +116,7 @@ class _Network(nn.Module):
 class GraphClip:
     """The recipe; see `training.registry.Recipe` for what each member must do."""
 
-    data_keys = ("image_feat", "targets", "keep_items")
+    data_keys = ("image_feat", "targets", "keep_items", "image_row")
     primary_metric = "cross_entropy"  # at its best temperature; top-1 of a hundred images is too coarse to choose by
     greater_is_better = False
     images_depend_on_classes = False
@@ -126,18 +132,27 @@ class GraphClip:
         self.snapshot, self.encoders = snapshot, encoders
         image_feat, readable = encoders.images(snapshot)
         self.image_feat = torch.as_tensor(np.array(image_feat, np.float32))
-        self.examples = self._label(readable)
+        self.examples = self._label(readable, self.config.task)
         self.create(snapshot, encoders)
-        self.inputs = self._gatherer.gather(snapshot, drop=leaking_edges(snapshot, self.examples))
+        beside = [self._label(readable, name) for name in self.config.side_tasks]
+        drop = merged_masks([leaking_edges(snapshot, examples) for examples in (self.examples, *beside)])
+        self.inputs = self._gatherer.gather(snapshot, drop=drop, also=[examples.class_label for examples in beside])
+        self.sides = {e.task: prepare_side_task(snapshot, self._gatherer, e, drop=drop) for e in beside}
         train = self.examples.of("train")
         self._trained_classes = np.unique(self.examples.class_row[train])
         self._folds = fold_classes(
             self._trained_classes, self.config.pseudo_unseen_folds, rng_seed=self.config.rng_seed
         )
-        networks = [self._network, *(self._create(snapshot.domain) for _ in self._folds)]
+        networks = [self._network, *(self._create(snapshot.domain, {}) for _ in self._folds)]
         for network, left_out in zip(networks, [np.zeros(0, np.int64), *self._folds], strict=True):
             rows = train[~np.isin(self.examples.class_row[train], left_out)]
             self._prepare(network, np.setdiff1d(self._trained_classes, left_out), rows)
+        for name, side in self.sides.items():
+            if start := self._network.sides[name].start:
+                rows = side.examples.of("train")
+                classes = torch.as_tensor(np.unique(side.examples.class_row[rows]))
+                images = self.image_feat[side.examples.image_row[rows]]
+                start.prepare(side.inputs, self._network.images, classes=classes, images=images)
         self._module = nn.ModuleDict({"network": self._network, "folds": nn.ModuleList(networks[1:])})
 
     def _prepare(self, network: _Network, classes: np.ndarray, rows: np.ndarray) -> None:
@@ -153,6 +168,7 @@ class GraphClip:
         task, _ = snapshot.domain.task(self.config.task)
         self.tasks, self.item_edge = (task,), tuple(snapshot.domain.task_edge_type(task))
         check_phrases(self.config.phrases, snapshot.domain)
+        check_side_tasks(self.config.side_tasks, snapshot.domain, task=task, layers=self.config.layers)
         self._gatherer = Gatherer(
             features=encoders,
             item_edge=self.item_edge,
@@ -162,7 +178,7 @@ class GraphClip:
             n_layers=self.config.layers,
             library=self.config.message_passing,
         )
-        self._network = self._create(snapshot.domain)
+        self._network = self._create(snapshot.domain, self.config.side_tasks)
 
     def module(self) -> nn.Module:
         """The network and, in training, those that leave classes out."""
@@ -196,12 +212,14 @@ class GraphClip:
                     "image_feat": self.image_feat[self.examples.image_row[chosen.numpy()]],
                     "targets": targets,
                     "keep_items": (~hidden[number]).float(),
+                    "image_row": torch.as_tensor(self.examples.image_row[chosen.numpy()]),
                 }
 
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Cross-entropy over all classes that are trained on, as a mean with that of the folds' networks."""
         feat = F.dropout(batch["image_feat"], self.config.image_dropout, training=self._network.training)
-        logits = self._training_logits(self._network, feat, batch["keep_items"], batch["targets"])
+        states = self._network.classes.states(self.inputs, keep_items=batch["keep_items"])
+        logits = self._training_logits(self._network, feat, batch["keep_items"], batch["targets"], states=states)
         share = 1 / (1 + len(self._folds))
         losses = {"class_loss": share * self._loss(logits, batch["targets"])}
         for number, (network, left_out) in enumerate(zip(self._module["folds"], self._folds, strict=True)):
@@ -210,6 +228,9 @@ class GraphClip:
                 keep = self._without(left_out, batch["keep_items"])
                 part = self._training_logits(network, feat[rows], keep, batch["targets"][rows], left_out=left_out)
                 losses[f"fold{number}_loss"] = share * self._loss(part, batch["targets"][rows])
+        for name, side in self.sides.items():
+            part = self._side_logits(name, states, self._network.images(feat))
+            losses[f"{name}_loss"] = self.config.side_tasks[name] * side.loss(part, batch["image_row"])
         hit = (logits.argmax(1) == batch["targets"]).float().mean()
         return losses, {"batch_top1": float(hit), "scale": float(self._network.scale().detach())}
 
@@ -222,7 +243,7 @@ class GraphClip:
         report = classification_report(scores.numpy(), targets.numpy(), class_keys=self.examples.class_keys)
         loss = float(F.cross_entropy(scores / fit_temperature(scores, targets), targets))
         ece = expected_calibration_error((scores / self.temperature).softmax(1), targets)
-        figures = {**report.figures(), "cross_entropy": loss, "ece": ece}
+        figures = {**report.figures(), "cross_entropy": loss, "ece": ece, **self._side_figures(split)}
         return figures | (self._unseen(report.top1) if split == "test" and len(self.examples.held_out) else {})
 
     def report(self, split: str) -> Report:
@@ -342,40 +363,61 @@ class GraphClip:
         """GraphCLIP has no text side of its own."""
         raise NotImplementedError("graphclip encodes classes from their graph; it has no text tower")
 
-    def _label(self, readable: np.ndarray) -> LabelledImages:
+    def _side_logits(self, name: str, states: dict[str, Tensor], images: Tensor) -> Tensor:
+        vectors = self.sides[name].vectors(self._network.sides[name], states, self._network.images)
+        return self._network.scale() * F.normalize(images, dim=-1) @ vectors.T
+
+    def _side_figures(self, split: str) -> dict[str, float]:
+        """Top-1 of the side tasks on their own images of a split."""
+        figures = {}
+        for name, side in self.sides.items():
+            rows = side.examples.of(split)
+            images = self.encode_images(self.image_feat[side.examples.image_row[rows]])
+            logits = self._side_logits(name, self._network.classes.states(self.inputs), images)
+            hit = logits.argmax(1) == torch.as_tensor(side.examples.class_row[rows])
+            figures[f"{name}_top1"] = float(hit.float().mean()) if len(rows) else float("nan")
+        return figures
+
+    def _label(self, readable: np.ndarray, task: str | None) -> LabelledImages:
         config = self.config
         return label_images(
             self.snapshot,
-            config.task,
+            task,
             readable=np.asarray(readable),
-            hold_out=config.hold_out,
+            hold_out=config.hold_out if task == config.task else (),
             split_name=config.split_name,
             rng_seed=config.split_seed,
             fractions=config.fractions,
         )
 
-    def _create(self, domain: Domain) -> _Network:
+    def _create(self, domain: Domain, side_tasks: Iterable[str]) -> _Network:
         """A network; it follows from configuration, domain and widths alone, so that it fits any snapshot."""
         config, image_width = self.config, self.encoders.image_width()
         width = config.width or image_width
         types = [tuple(edge_type) for edge_type in domain.edge_types]
         both_ways = list(dict.fromkeys(types + [reverse_of(edge_type) for edge_type in types]))
-        classes = ClassEncoder(
-            both_ways,
-            self.item_edge,
-            described_by=[t for t in both_ways if self._gatherer.phrase(t)],
-            width=width,
-            text_width=sum(self.encoders.text_width(name) for name in config.text_features),
-            image_width=image_width,
-            hidden=config.hidden,
-            n_layers=config.layers,
-            form=config.network,
-            heads=config.heads,
-            dropout=config.dropout,
-            start=config.start == "attributes",
-        )
+        edges = {name: tuple(domain.task_edge_type(name)) for name in side_tasks}
+        form = {
+            "width": width,
+            "text_width": sum(self.encoders.text_width(name) for name in config.text_features),
+            "image_width": image_width,
+            "hidden": config.hidden,
+            "n_layers": config.layers,
+            "form": config.network,
+            "heads": config.heads,
+            "dropout": config.dropout,
+            "start": config.start == "attributes",
+        }
+        described = [t for t in both_ways if self._gatherer.phrase(t)]
+        labels = [edge[2] for edge in edges.values()]
+        classes = ClassEncoder(both_ways, self.item_edge, described_by=described, beside=labels, **form)
         images = ImageProjection(image_width, width, learned=config.image_projection == "learned")
-        return _Network(classes, images, scale=config.scale, normalise=config.normalise)
+        network = _Network(classes, images, scale=config.scale, normalise=config.normalise)
+        for name, edge in edges.items():
+            gatherer = replace(self._gatherer, item_edge=edge)
+            described = [t for t in both_ways if gatherer.phrase(t)]
+            network.sides[name] = ClassEncoder(both_ways, edge, described_by=described, trunk=classes, **form)
+        return network
 
     def _training_logits(
         self,
@@ -385,9 +427,12 @@ class GraphClip:
         targets: Tensor,
         *,
         left_out: np.ndarray | None = None,
+        states: dict[str, Tensor] | None = None,
     ) -> Tensor:
         """Logits over all classes, minus infinity for those that do not compete. Shapes: (examples, classes)."""
-        images, classes = network.images(feat), network.classes.raw(self.inputs, network.images, keep_items=keep_items)
+        states = states or network.classes.states(self.inputs, keep_items=keep_items)
+        images, total = network.images(feat), states[self.item_edge[2]]
+        classes = network.classes.combined(total, self.inputs, network.images, keep_items=keep_items)
         if self.config.normalise:
             images, classes = F.normalize(images, dim=-1), F.normalize(classes, dim=-1)
         logits = network.scale() * images @ classes.T
