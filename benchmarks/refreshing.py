@@ -153,7 +153,7 @@ class _HashedFeatures:
     def text_width(self, name: str) -> int:  # noqa: ARG002
         return self.text
 
-    def phrases(self, texts: Sequence[str]) -> np.ndarray:
+    def phrases(self, relation: str, texts: Sequence[str]) -> np.ndarray:  # noqa: ARG002
         return np.zeros((len(texts), self.width), np.float32)
 
     def _vectors(self, texts: Sequence[str]) -> np.ndarray:

@@ -55,7 +55,7 @@ def fit_to_encoders(
     reporter.warn(f"{features.image_spec} has no text tower; classes are described by the text encoder alone")
     names = tuple(name for name in wanted if name != CLIP) or (text_encoder,)
     width = getattr(config, "width", None) or _WIDTH_WITHOUT_TEXT_TOWER
-    return config.model_copy(update={"text_features": names, "phrases": {}, "width": width})
+    return config.model_copy(update={"text_features": names, "phrases": {}, "readings": "none", "width": width})
 
 
 def _with_text_encoder(config: RecipeConfig, text_encoder: str) -> RecipeConfig:

@@ -78,15 +78,16 @@ class Gatherer:
 
     def said(self, snapshot: Any, near: Block) -> dict[EdgeType, tuple[Tensor, Tensor]]:
         """Mean of what each relation says of each class, and of whom it says anything."""
-        spoken = {}
-        for edge_type in filter(self.phrase, near.edge_types):
-            keys = snapshot.keys(edge_type[0])[near.src_rows[edge_type[0]].numpy()]
-            spoken[edge_type] = [speak(self.phrase(edge_type), key) for key in keys]
-        if not spoken:
-            return {}
-        vectors = torch.as_tensor(self.features.phrases([text for texts in spoken.values() for text in texts]))
-        parts = dict(zip(spoken, vectors.split([len(texts) for texts in spoken.values()]), strict=True))
-        return {t: (near.mean(t, part), near.has_neighbours(t)) for t, part in parts.items()}
+        spoken = {
+            edge_type: self.spoken(edge_type, snapshot.keys(edge_type[0])[near.src_rows[edge_type[0]].numpy()])[1]
+            for edge_type in filter(self.phrase, near.edge_types)
+        }
+        return {t: (near.mean(t, part), near.has_neighbours(t)) for t, part in spoken.items()}
+
+    def spoken(self, edge_type: EdgeType, keys: Sequence[Any]) -> tuple[list[str], Tensor]:
+        """What an edge type into the classes says of each node, in words and as vectors. Shapes: (keys, width)."""
+        texts = [speak(self.phrase(edge_type), str(key)) for key in keys]
+        return texts, torch.as_tensor(self.features.phrases(edge_type[1].removeprefix("rev_"), texts))
 
     def _texts(self, snapshot: Any) -> dict[str, Tensor]:
         parts = [self.features.texts(snapshot, name) for name in self.text_features]

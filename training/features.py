@@ -36,8 +36,11 @@ class Features(Protocol):
     def text_width(self, name: str) -> int:
         """Length of that encoder's vectors."""
 
-    def phrases(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors of any texts by the image encoder's text tower. Shapes: (texts, width)."""
+    def phrases(self, relation: str, texts: Sequence[str]) -> np.ndarray:
+        """What a relation says, by the image encoder's text tower: unit vectors in that encoder's space.
+
+        Shapes: (texts, width).
+        """
 
     def record(self) -> dict[str, dict[str, Any]]:
         """Spec, fingerprint and width of every encoder used so far."""
@@ -82,8 +85,8 @@ class StoredFeatures:
         """Length of that encoder's vectors."""
         return self._encoder(name).dim
 
-    def phrases(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors of any texts by the image encoder's text tower."""
+    def phrases(self, relation: str, texts: Sequence[str]) -> np.ndarray:  # noqa: ARG002
+        """What any relation says, by the image encoder's text tower."""
         from kg.encoders.features import vectors_of_texts
 
         encoder = self._encoder(CLIP)

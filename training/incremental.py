@@ -28,7 +28,6 @@ from kg.changes.compare import Changes, rows_in
 from kg.changes.stale import Stale, stale_sets
 from kg.schema import EdgeType
 from kg.store import disk_guard
-from training.class_inputs import Gatherer
 from training.message_passing import Block
 from training.models.class_encoder import ClassEncoder, ClassInputs
 
@@ -196,16 +195,8 @@ class _Work:
         self.encoder, self.projection = network.classes, network.images
         self.snapshot, self.features = snapshot, recipe.encoders
         self.item, _, self.target = self.item_edge = tuple(recipe.item_edge)
-        config = recipe.config
-        self.n_layers = config.layers
-        self.gatherer = Gatherer(
-            features=recipe.encoders,
-            item_edge=self.item_edge,
-            text_features=config.text_features,
-            phrases=config.phrases,
-            share_power=config.share_power,
-            n_layers=config.layers,
-        )
+        self.n_layers = recipe.config.layers
+        self.gatherer = recipe.gatherer
         self.adjacency = adjacency or Adjacency(snapshot)
         self.weights = self.gatherer.edge_weights(snapshot)
         self.layers = live_layers(self.adjacency.edge_types, self.target, self.n_layers)

@@ -167,7 +167,8 @@ def publish_run(
     # A finished run's tower never changes; writing it again would pull it from under another publisher's copy.
     if not is_whole(tower_dir):
         projection = None if matrix is None else matrix.numpy()
-        ImageTower(recipe.encoders.image_encoder(), projection=projection).save(tower_dir)
+        encoder = recipe.encoders.image_encoder()
+        ImageTower(encoder, readings=recipe.readings(), projection=projection).save(tower_dir)
     class_vectors = recipe.encode_classes(snapshot)
     publication = Publication(
         domain=snapshot.domain,
@@ -340,7 +341,6 @@ def _measure(recipe: Any, fitted: FitResult, *, seconds: float) -> dict[str, Any
 
 def _load_best(recipe: Any, folder: RunFolder, metrics: dict[str, Any]) -> None:
     load_weights(recipe.network(), folder.path / "model" / _WEIGHTS)
-    recipe.calibrated = True
     recipe.temperature = metrics["calibration"]["temperature"]
 
 

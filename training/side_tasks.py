@@ -35,6 +35,10 @@ class SideTask:
     class_of_image: Tensor
     """Class row of each training image, -1 for all others. Shapes: (images,)."""
 
+    def trained_classes(self) -> Tensor:
+        """Rows of the classes that have training images."""
+        return torch.as_tensor(np.unique(self.examples.class_row[self.examples.of("train")]))
+
     def vectors(self, encoder: ClassEncoder, states: Mapping[str, Tensor], projection: ImageProjection) -> Tensor:
         """Unit class vectors from what the shared network says. Shapes: (classes, width)."""
         total = states[self.examples.class_label]

@@ -1,6 +1,7 @@
 """How does a published version turn a picture, or a text, into its vector, without the code that trained it?
 
-A tower is a folder: the encoder with its weights, the projections on top, and a manifest with the hash of every file.
+A tower is a folder: the encoder with its weights, what reads its features by phrases, the projections on top, and a
+manifest with the hash of every file.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import json
 import secrets
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kg.encoders.image import ImageEncoder, load_image_encoder
+from kg.encoders.readings import Readings, read_images
 from kg.encoders.text import text_tower_of
 from kg.errors import DimensionMismatch, EncoderError, StoreError
 from kg.store import atomic_write, disk_guard
@@ -28,22 +30,30 @@ __all__ = ["ImageTower", "is_whole", "load_tower"]
 
 _MANIFEST = "manifest.json"
 _PROJECTIONS = ("image", "text")
+_PHRASES = "phrases.npy"
 _FORMAT = 1
 
 
 class ImageTower:
-    """An encoder and what is linear on top of it: unit vectors in the space of a version's classes.
+    """An encoder, its readings where it has them, and what is linear on top: unit vectors in a version's class space.
 
-    Shapes: projection and text_projection (dim, encoder.dim), or None where the encoder's own space is meant.
+    Shapes: projection (dim, width of the readings, else of the encoder), text_projection (dim, encoder.dim), or None
+    where that space itself is meant.
     Raises: DimensionMismatch.
     """
 
     def __init__(
-        self, encoder: ImageEncoder, *, projection: np.ndarray | None = None, text_projection: np.ndarray | None = None
+        self,
+        encoder: ImageEncoder,
+        *,
+        readings: Readings | None = None,
+        projection: np.ndarray | None = None,
+        text_projection: np.ndarray | None = None,
     ) -> None:
-        self.encoder = encoder
-        self.projection = _matrix(projection, encoder)
-        self.text_projection = _matrix(text_projection, encoder)
+        self.encoder, self.readings = encoder, readings
+        self._width = encoder.dim if readings is None else readings.width
+        self.projection = _matrix(projection, encoder.name, self._width)
+        self.text_projection = _matrix(text_projection, encoder.name, encoder.dim)
 
     def __repr__(self) -> str:
         return f"ImageTower({self.encoder.name!r}, dim={self.dim})"
@@ -51,7 +61,7 @@ class ImageTower:
     @property
     def dim(self) -> int:
         """Length of a vector."""
-        return self.encoder.dim if self.projection is None else len(self.projection)
+        return self._width if self.projection is None else len(self.projection)
 
     @property
     def input_px(self) -> int:
@@ -61,7 +71,8 @@ class ImageTower:
     @property
     def has_text(self) -> bool:
         """Whether `encode_texts` gives vectors in the same space as the images'."""
-        return self.encoder.clip is not None and (self.projection is None or self.text_projection is not None)
+        own_space = self.projection is None and self.readings is None
+        return self.encoder.clip is not None and (own_space or self.text_projection is not None)
 
     def preprocess(self, image: Image.Image) -> Tensor:
         """Picture to tensor. Shapes: -> (3, px, px)."""
@@ -77,7 +88,7 @@ class ImageTower:
 
     def project(self, features: np.ndarray) -> np.ndarray:
         """The encoder's (cached) unit features to the tower's unit vectors. Shapes: (n, encoder.dim) -> (n, dim)."""
-        return _projected(features, self.projection)
+        return _projected(read_images(self.readings, features), self.projection)
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors of texts in the images' space. Shapes: texts -> (n, dim) float32.
@@ -110,9 +121,14 @@ class ImageTower:
         import numpy as np
 
         self.encoder.save(folder / "encoder")
-        for name, matrix in zip(_PROJECTIONS, (self.projection, self.text_projection), strict=True):
+        matrices = {
+            f"{name}_projection.npy": matrix
+            for name, matrix in zip(_PROJECTIONS, (self.projection, self.text_projection), strict=True)
+        }
+        read = self.readings
+        for name, matrix in (matrices | {_PHRASES: None if read is None else read.phrases}).items():
             if matrix is not None:
-                with atomic_write(folder / f"{name}_projection.npy") as file:
+                with atomic_write(folder / name) as file:
                     np.save(file, matrix, allow_pickle=False)
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         manifest = {
@@ -122,6 +138,7 @@ class ImageTower:
             "dim": self.dim,
             "input_px": self.input_px,
             "has_text": self.has_text,
+            "readings": None if read is None else {"sizes": read.sizes, "scale": read.scale},
             "files": {path.relative_to(folder).as_posix(): _sha256(path) for path in files},
         }
         with atomic_write(folder / _MANIFEST) as file:
@@ -136,10 +153,12 @@ def load_tower(folder: Path, *, device: str = "cpu") -> ImageTower:
     import numpy as np
 
     folder = Path(folder)
-    _check(folder)
+    said = _check(folder).get("readings")
     matrices = [folder / f"{name}_projection.npy" for name in _PROJECTIONS]
     image, text = (np.load(path, allow_pickle=False) if path.is_file() else None for path in matrices)
-    return ImageTower(load_image_encoder(folder / "encoder", device=device), projection=image, text_projection=text)
+    readings = said and Readings(np.load(folder / _PHRASES, allow_pickle=False), tuple(said["sizes"]), said["scale"])
+    encoder = load_image_encoder(folder / "encoder", device=device)
+    return ImageTower(encoder, readings=readings, projection=image, text_projection=text)
 
 
 def is_whole(folder: Path) -> bool:
@@ -162,7 +181,8 @@ def _put(partial: Path, folder: Path) -> None:
         partial.rename(folder)
 
 
-def _check(folder: Path) -> None:
+def _check(folder: Path) -> dict[str, Any]:
+    """The manifest, every file of which is what was saved."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         damaged = [name for name, sha256 in manifest["files"].items() if _sha256(folder / name) != sha256]
@@ -170,18 +190,19 @@ def _check(folder: Path) -> None:
         raise StoreError(f"tower {folder}: it is not whole ({error}); publish the run again") from error
     if damaged:
         raise StoreError(f"tower {folder}: {', '.join(damaged[:3])} is not what was published; publish the run again")
+    return manifest
 
 
-def _matrix(projection: np.ndarray | None, encoder: ImageEncoder) -> np.ndarray | None:
+def _matrix(projection: np.ndarray | None, name: str, width: int) -> np.ndarray | None:
     import numpy as np
 
     if projection is None:
         return None
     matrix = np.ascontiguousarray(projection, np.float32)
-    if matrix.ndim != 2 or matrix.shape[1] != encoder.dim:
+    if matrix.ndim != 2 or matrix.shape[1] != width:
         raise DimensionMismatch(
-            f"tower {encoder.name}: the projection has shape {matrix.shape}, the encoder's vectors have {encoder.dim} "
-            f"numbers; give a matrix of (dim, {encoder.dim})"
+            f"tower {name}: the projection has shape {matrix.shape}, the vectors below it have {width} numbers; "
+            f"give a matrix of (dim, {width})"
         )
     return matrix
 

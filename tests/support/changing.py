@@ -157,7 +157,7 @@ class HashedFeatures:
     def text_width(self, name: str) -> int:
         return self.width
 
-    def phrases(self, texts: Sequence[str]) -> np.ndarray:
+    def phrases(self, relation: str, texts: Sequence[str]) -> np.ndarray:
         return self._vectors(texts)
 
     def record(self) -> dict[str, dict[str, Any]]:

@@ -101,7 +101,7 @@ class GivenFeatures:
     def record(self) -> dict[str, dict[str, Any]]:
         return {"image": {"spec": "given", "name": "given", "fingerprint": "0" * 12, "dim": self.image_width()}}
 
-    def phrases(self, texts: Sequence[str]) -> np.ndarray:
+    def phrases(self, relation: str, texts: Sequence[str]) -> np.ndarray:
         return np.stack([self.phrase_feat[text] for text in texts])
 
 

@@ -14,6 +14,8 @@ from training.evaluate import (
     ATTRIBUTES,
     GRAPHCLIP,
     PROBE,
+    READ_ATTRIBUTES,
+    READ_PROBE,
     evaluate_saree,
     evaluate_wikiart,
     hold_outs_of,
@@ -51,6 +53,19 @@ def test_saree_table(tmp_path, small):
     assert records["eval.saree.seen_top1"]["n"] == 2
     assert any("hold-out 1: cluster" in line for line in table.lines())
     _repeats_what_is_missing(snapshot, settings, given, table)
+
+
+def test_readings_stand_beside_what_they_are_read_from(tmp_path, small):
+    """With readings, the same baselines on plain features stay, and those on readings join them."""
+    snapshot, features = craft_snapshot(per_class=20)
+    settings = load_settings(home=tmp_path)
+    config = small.model_copy(update={"readings": "graph", "image_projection": "none"})
+    table = evaluate_saree(snapshot, settings, seeds=1, hold_outs=1, config=config, features=features)
+    plain = evaluate_saree(snapshot, settings, seeds=1, hold_outs=1, config=small, features=features)
+    for method in (ATTRIBUTES, PROBE):
+        assert table.row(method).all_classes == plain.row(method).all_classes
+    assert table.row(READ_ATTRIBUTES).unseen and not table.row(READ_PROBE).unseen
+    assert {row.method for row in table.rows} - {row.method for row in plain.rows} == {READ_ATTRIBUTES, READ_PROBE}
 
 
 def _repeats_what_is_missing(snapshot, settings, given, table):

@@ -94,7 +94,7 @@ def test_a_mask_of_zeros_and_ones_is_the_graph_without_those_edges(world, change
         if trial == 0:
             mask[:] = 1
             mask[[n for n, unit in enumerate(around.units) if unit.is_items]] = 0
-        inputs = recipe._gatherer.gather(snapshot, drop=edges_of(snapshot, around, mask == 0), class_rows=np.array([2]))
+        inputs = recipe.gatherer.gather(snapshot, drop=edges_of(snapshot, around, mask == 0), class_rows=np.array([2]))
         with torch.no_grad():
             expected = recipe.network().classes(inputs, recipe.network().images)[0]
             assert torch.allclose(around.masked(mask), expected, atol=2e-5)
@@ -136,7 +136,7 @@ def test_contributions_add_up_to_the_score(world, changes):
 
 def test_contributions_of_a_class_without_images_add_up_too(world):
     snapshot, _ = world
-    recipe = built(world, hold_out=("cluster 2",), pseudo_unseen_folds=0)
+    recipe = built(world, hold_out=("cluster 2",))
     items, classes = snapshot.edges(MADE_IN)
     around = Neighbourhood(recipe, snapshot, "cluster 2", drop={MADE_IN: classes == 2})
     assert not any(unit.is_items for unit in around.units) and len(items)

@@ -1,14 +1,14 @@
 """How much of a class's vector comes from each thing around it: an exact sum, not an approximation?
 
-A GraphCLIP class vector v of `training.models.class_encoder` is a sum of few parts, scaled to length one:
+A GraphCLIP class vector v of `training.models.class_encoder` is a sum of three parts, scaled to length one:
 
-    v = a T + b M + c N + d g + e s       T  unit mean of phrases, centred       M  unit mean of linked images, centred
-                                          N  what the graph network adds         g, s  directions without evidence
+    v = unit( a T + b M + N )       T  unit mean of phrases, centred          a, b  learned weights
+                                    M  unit mean of linked images, centred    N     what the graph network adds
 
 and T, M and N (its last layer) are weighted sums over the class's neighbours themselves. With the lengths as they are,
 v is therefore a sum of one vector a neighbour and a rest, and a score  <image, v>  the sum of as many numbers: what
-each neighbour contributes. a to e are found by least squares; a residual means that the model has another form, and
-then there is no closed form (None).
+each neighbour contributes. Where the sum is not the vector, the model has another form, and there is no closed form
+(None).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Decomposition:
     items: Tensor
     """Each linked item's part by itself; together they are part of what their unit or units say."""
     rest: Tensor
-    """What no neighbour says: the class's own text, directions that all classes share."""
+    """What no neighbour says: the class's own text, what is common to all classes."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +55,17 @@ def decompose(around: Neighbourhood) -> Decomposition | None:
     vector, parts = around.vector(), [part for part in (_said(around), _seen(around), _passed(around)) if part]
     if not parts:
         return None
-    directions = _directions(around)
-    basis = torch.stack([part.whole for part in parts] + directions, dim=1).double()
-    scales = torch.linalg.lstsq(basis, vector.double()[:, None], driver="gelsd").solution[:, 0]
-    if float((basis @ scales - vector).norm()) > _LARGEST_RESIDUAL:
+    total = sum(part.whole for part in parts)
+    length = total.norm().clamp_min(1e-12)
+    if float((total / length - vector).norm()) > _LARGEST_RESIDUAL:
         return None
     said: dict[EdgeType, Tensor] = {}
-    for scale, part in zip(scales.float(), parts, strict=False):
+    for part in parts:
         for edge_type, rows in part.by_neighbour.items():
-            said[edge_type] = said.get(edge_type, 0) + scale * rows
+            said[edge_type] = said.get(edge_type, 0) + rows / length
     nobody = vector.new_zeros(0, len(vector))
     units = torch.stack([said[u.edge_type][list(u.places)].sum(0) for u in around.units]) if around.units else nobody
     return Decomposition(units, said.get(around.item_edge, nobody), vector - units.sum(0))
-
-
-def _directions(around: Neighbourhood) -> list[Tensor]:
-    start = around.network.classes.start
-    found = [] if start is None else [start.image_direction, start.slack_direction]
-    return [direction for direction in found if direction.any()]
 
 
 def _said(around: Neighbourhood) -> _Part | None:
@@ -80,14 +73,18 @@ def _said(around: Neighbourhood) -> _Part | None:
     start, projection = around.network.classes.start, around.network.images
     if start is None or not around.phrases:
         return None
-    weights = {t: start.log_relation_weight[start.described_by.index(t)].exp() for t in around.phrases}
-    total = sum(weights.values())
-    project = (lambda feat: feat) if projection.identity else projection
-    centred = {
-        t: (weights[t] / total) * around.shares[t][:, None] * (project(part) - start.text_centre)
-        for t, (_, part) in around.phrases.items()
-    }
-    return _unit(centred)
+    centred = {}
+    for edge_type, (_, part) in around.phrases.items():
+        share = around.shares[edge_type][:, None]
+        # A root is no sum, but  sqrt(m) = sum of each one's part of m, divided by sqrt(m).
+        mean = (share * part).sum(0)
+        said = (
+            part * (start.said(mean, projection) / mean.clamp_min(1e-12))
+            if start.reads
+            else (start.said(part, projection))
+        )
+        centred[edge_type] = start.weight(edge_type) * share * (said - start.centre(edge_type))
+    return _unit(centred, start.text_weight)
 
 
 def _seen(around: Neighbourhood) -> _Part | None:
@@ -96,7 +93,7 @@ def _seen(around: Neighbourhood) -> _Part | None:
     if start is None or not len(around.item_feat):
         return None
     centred = around.network.images(around.item_feat) - start.image_centre
-    return _unit({around.item_edge: around.shares[around.item_edge][:, None] * centred})
+    return _unit({around.item_edge: around.shares[around.item_edge][:, None] * centred}, start.image_weight)
 
 
 def _passed(around: Neighbourhood) -> _Part | None:
@@ -114,7 +111,8 @@ def _passed(around: Neighbourhood) -> _Part | None:
     return _Part(own + sum((rows.sum(0) for rows in messages.values()), torch.zeros_like(own)), messages)
 
 
-def _unit(rows: dict[EdgeType, Tensor]) -> _Part:
+def _unit(rows: dict[EdgeType, Tensor], weight: Tensor) -> _Part:
+    """The parts' sum at the length `weight`."""
     whole = sum(part.sum(0) for part in rows.values())
-    length = whole.norm().clamp_min(1e-12)
-    return _Part(whole / length, {t: part / length for t, part in rows.items()})
+    factor = weight / whole.norm().clamp_min(1e-12)
+    return _Part(factor * whole, {t: factor * part for t, part in rows.items()})

@@ -106,7 +106,8 @@ class Explainer:
     def __post_init__(self) -> None:
         self.class_keys = self.recipe.class_keys(self.snapshot)
         self.sharpness = self.recipe.scale() / self.recipe.temperature
-        self.model = ImageModel(self.recipe.encoders.image_encoder(), self.recipe.image_matrix())
+        recipe = self.recipe
+        self.model = ImageModel(recipe.encoders.image_encoder(), recipe.image_matrix(), readings=recipe.readings())
         self._around: dict[str, _Around] = {}
 
     def explain(self, picture: Image.Image, class_key: str | None = None, *, item: str | None = None) -> Reasons:

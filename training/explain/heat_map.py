@@ -33,23 +33,27 @@ from kg.errors import EncoderError
 
 if TYPE_CHECKING:
     from kg.encoders.image import ImageEncoder
+    from kg.encoders.readings import Readings
 
 __all__ = ["FeatureMap", "ImageModel", "feature_map", "heat_maps"]
 
 
 class ImageModel(nn.Module):
-    """Pictures to unit vectors as they are published: the encoder, then a linear map where the version has one.
+    """Pictures to unit vectors as they are published: the encoder, and readings and a map where there are some.
 
     Shapes: (n, 3, px, px) -> (n, width).
     """
 
-    def __init__(self, encoder: ImageEncoder, matrix: Tensor | None = None) -> None:
+    def __init__(
+        self, encoder: ImageEncoder, matrix: Tensor | None = None, *, readings: Readings | None = None
+    ) -> None:
         super().__init__()
-        self.encoder, self.tower = encoder, encoder.module
+        self.encoder, self.tower, self.readings = encoder, encoder.module, readings
         self.register_buffer("matrix", matrix)
 
     def forward(self, batch: Tensor) -> Tensor:
         feat = F.normalize(self.encoder.features(batch).float(), dim=-1)
+        feat = feat if self.readings is None else self.readings.vectors(feat)
         return feat if self.matrix is None else F.normalize(feat @ self.matrix.T, dim=-1)
 
 

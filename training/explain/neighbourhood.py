@@ -24,7 +24,6 @@ from torch.nn import functional as F
 
 from kg.errors import NodeNotFound, RecipeConfigError
 from kg.schema import EdgeType
-from training.class_inputs import speak
 from training.message_passing import Block, reverse_of
 
 __all__ = ["Neighbourhood", "Unit"]
@@ -108,15 +107,7 @@ class Neighbourhood:
     @cached_property
     def phrases(self) -> dict[EdgeType, tuple[list[str], Tensor]]:
         """Edge type -> what its relation says of each neighbour, and the vectors of that, (neighbours, width)."""
-        spoken = {}
-        for edge_type in self.inputs.phrase_means:
-            keys = self._keys(edge_type[0])
-            spoken[edge_type] = [speak(self.gatherer.phrase(edge_type), str(key)) for key in keys]
-        if not spoken:
-            return {}
-        vectors = torch.as_tensor(self.gatherer.features.phrases([t for texts in spoken.values() for t in texts]))
-        parts = vectors.split([len(texts) for texts in spoken.values()])
-        return {t: (texts, part) for (t, texts), part in zip(spoken.items(), parts, strict=True)}
+        return {t: self.gatherer.spoken(t, self._keys(t[0])) for t in self.inputs.phrase_means}
 
     @cached_property
     def item_feat(self) -> Tensor:
@@ -258,7 +249,7 @@ def _own_modules(module: nn.Module) -> Any:
 
 
 def _gatherer_of(recipe: Any) -> Any:
-    gatherer = getattr(recipe, "_gatherer", None)
+    gatherer = getattr(recipe, "gatherer", None)
     if gatherer is None:
         raise RecipeConfigError(
             f"explaining: {type(recipe).__name__} does not build class vectors from neighbours in the graph; "

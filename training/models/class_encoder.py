@@ -1,13 +1,12 @@
 """How does a class become a vector: from the words of its context, the images linked to it, and a graph network?
 
-    seen(c)   = unit( a unit(text(c) - centre) + b unit(mean of linked images - centre) + sage(c) )
-    unseen(c) = k unit(text(c) - centre, without g) / spread + l g + slack      for a class without linked images
-    text(c)   = weighted mean over relations r of  mean_{u in N_r(c)} phrase_r(u)
+    class(c) = unit( a unit(text(c)) + b unit(mean of linked images - image centre) + sage(c) )
+    text(c)  = weighted sum over the relations r that c has of  (mean_{u in N_r(c)} phrase_r(u) - centre_r)
 
-`phrase_r(u)` is the text embedding of what relation r says of node u ("green border"); g is the mean direction of
-images. SAGE's last layer starts at zero, so a class begins at attribute matching and the mean of its images. How loudly
-a class without images speaks beside trained ones (k, l) is chosen on training classes that play unseen; slack fills its
-vector to unit length along the direction that images use least.
+One formula for every class: one that came yesterday has no images and so no second part. `phrase_r(u)` is the text
+embedding of what relation r says of node u ("green border"). Where images are readings (`kg.encoders.readings`) it is a
+distribution over r's words, the root of the mean is taken, as of images, and nothing is centred. SAGE's last layer
+starts at zero, so training begins at attribute matching and the mean of a class's images.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from training.models.hetero import Form, HeteroNetwork
 
 __all__ = ["ClassEncoder", "ClassInputs", "ImageProjection"]
 
-_SEEN_LENGTH = 0.5
-"""Length of a seen class's vector before slack fills it; the logit scale makes up for it."""
+_SMALLEST_SHARE = 1e-8
+"""Added below the root, whose slope is infinite at nothing."""
 
 
 @dataclass
@@ -111,6 +110,8 @@ class ClassEncoder(nn.Module):
         heads: int = 4,
         dropout: float = 0.0,
         start: bool = True,
+        image_weight: float = 1.0,
+        reads: bool = False,
         beside: Sequence[str] = (),
         trunk: ClassEncoder | None = None,
     ) -> None:
@@ -123,7 +124,8 @@ class ClassEncoder(nn.Module):
         rest = {"dropout": dropout, "zero_start": start}
         self.sage = HeteroNetwork(edge_types, [item_edge[2], *beside], **shape, **rest) if n_layers else None
         self.own_map = None if n_layers else nn.Linear(hidden, width)
-        self.start = ClassStart(described_by, width=width) if start and n_layers else None
+        begins = start and n_layers
+        self.start = ClassStart(described_by, width=width, image_weight=image_weight, reads=reads) if begins else None
         if trunk is not None:
             self.text_map, self.visual_map, self.sage = trunk.text_map, trunk.visual_map, trunk.sage
 
@@ -143,15 +145,7 @@ class ClassEncoder(nn.Module):
         if self.start is None:
             return total
         linked = inputs.linked if keep_items is None else inputs.linked * keep_items
-        seen = self.start.softened(F.normalize(total + self.start.seen(inputs, projection), dim=-1))
-        return torch.where(linked > 0, seen, self._unseen(inputs, projection, total))
-
-    def _unseen(self, inputs: ClassInputs, projection: ImageProjection, total: Tensor) -> Tensor:
-        """What is said of a class; the network alone speaks for one of which no relation says anything."""
-        if not inputs.phrase_means:
-            return F.normalize(total, dim=-1)
-        described = sum(has for _, has in inputs.phrase_means.values()) > 0
-        return torch.where(described, self.start.unseen(inputs, projection), F.normalize(total, dim=-1))
+        return total + self.start(inputs, projection, linked=linked)
 
     def states(self, inputs: ClassInputs, *, keep_items: Tensor | None = None) -> dict[str, Tensor]:
         """What the network says of every label it leads to. Shapes: label -> (classes, width)."""
@@ -167,93 +161,64 @@ class ClassEncoder(nn.Module):
 class ClassStart(nn.Module):
     """Where training starts: attribute phrases and linked images, each a unit vector, weighed by learned scalars."""
 
-    def __init__(self, described_by: Sequence[EdgeType], *, width: int) -> None:
+    def __init__(
+        self, described_by: Sequence[EdgeType], *, width: int, image_weight: float = 1.0, reads: bool = False
+    ) -> None:
         super().__init__()
-        self.described_by = tuple(described_by)
+        self.described_by, self.reads = tuple(described_by), reads
         self.log_relation_weight = nn.Parameter(torch.zeros(max(1, len(self.described_by))))
-        self.log_text_weight = nn.Parameter(torch.zeros(()))
-        self.log_image_weight = nn.Parameter(torch.zeros(()))
-        self.register_buffer("unseen_weight", torch.ones(()))
-        self.register_buffer("unseen_bias", torch.zeros(()))
-        for name in ("text_centre", "image_centre", "image_direction", "slack_direction"):
-            self.register_buffer(name, torch.zeros(width))
-        self.register_buffer("image_covariance", torch.zeros(width, width))
-        self.register_buffer("usual_spread", torch.ones(()))
+        self.text_weight = nn.Parameter(torch.ones(()))
+        self.image_weight = nn.Parameter(torch.tensor(float(image_weight)))
+        self.register_buffer("said_centres", torch.zeros(max(1, len(self.described_by)), width))
+        self.register_buffer("image_centre", torch.zeros(width))
 
-    def seen(self, inputs: ClassInputs, projection: ImageProjection) -> Tensor:
-        """Text and linked images of every class. Shapes: (classes, width)."""
+    def forward(self, inputs: ClassInputs, projection: ImageProjection, *, linked: Tensor) -> Tensor:
+        """Text and linked images of every class; `linked` is 0 where a class must do without. Shapes: -> (n, width)."""
         images = F.normalize(projection(inputs.item_mean) - self.image_centre, dim=-1)
-        return self.log_text_weight.exp() * self.text_part(inputs, projection) + self.log_image_weight.exp() * images
-
-    def unseen(self, inputs: ClassInputs, projection: ImageProjection) -> Tensor:
-        """Text alone, as loud as was found good. Shapes: (classes, width).
-
-        What a class has in common with images as such is taken out, and a class whose scores spread more than others'
-        speaks more softly: no unseen class is everybody's neighbour.
-        """
-        text = self._apart(self.text_part(inputs, projection))
-        spread = self._spread(text) / self.usual_spread if self.image_covariance.any() else 1.0
-        spoken = self.unseen_weight * text / spread + self.unseen_bias * self.image_direction
-        return self._filled(spoken) if self.slack_direction.any() else F.normalize(spoken, dim=-1)
-
-    def speak(self, weight: float, bias: float) -> None:
-        """Set how loudly classes without images speak."""
-        self.unseen_weight.fill_(weight)
-        self.unseen_bias.fill_(bias)
-
-    def softened(self, vectors: Tensor) -> Tensor:
-        """Unit vectors of seen classes at a share of their length, so that unseen ones may also be louder than they."""
-        return self._filled(_SEEN_LENGTH * vectors) if self.slack_direction.any() else vectors
-
-    def _filled(self, spoken: Tensor) -> Tensor:
-        """Vectors of at most unit length, filled to it along the slack direction."""
-        spoken = spoken - (spoken @ self.slack_direction)[:, None] * self.slack_direction
-        length = spoken.norm(dim=-1, keepdim=True)
-        slack = (1 - length.square()).clamp_min(1e-6).sqrt()
-        return F.normalize(
-            spoken + torch.where(length < 1, slack, torch.zeros_like(slack)) * self.slack_direction, dim=-1
-        )
+        return self.text_weight * self.text_part(inputs, projection) + self.image_weight * linked * images
 
     def text_part(self, inputs: ClassInputs, projection: ImageProjection) -> Tensor:
-        """The phrases' mean, centred, unit length; zero where no relation has a phrase."""
-        return F.normalize(self.text_mean(inputs, projection) - self.text_centre, dim=-1)
+        """What relations say, less what they say of classes in general, unit length; zero where no relation speaks."""
+        return F.normalize(self._text(inputs, projection, centred=True), dim=-1)
 
     def text_mean(self, inputs: ClassInputs, projection: ImageProjection) -> Tensor:
-        """Weighted mean of the phrases' means over the relations that a class has. Shapes: (classes, width)."""
-        if not inputs.phrase_means:
-            return self.text_centre.new_zeros((len(inputs.linked), len(self.text_centre)))
-        said = [(self._weight(t), *inputs.phrase_means[t]) for t in self.described_by if t in inputs.phrase_means]
-        weight = sum(scale * has for scale, _, has in said)
-        mean = sum(scale * phrase for scale, phrase, _ in said) / weight.clamp_min(1e-6)
+        """What relations say, unit length, with what they say of all classes. Shapes: (classes, width)."""
+        return F.normalize(self._text(inputs, projection, centred=False), dim=-1)
+
+    def said(self, mean: Tensor, projection: ImageProjection) -> Tensor:
+        """Means of what a relation says, as they stand among images. Shapes: (classes, width) -> the same."""
+        if self.reads:
+            mean = (mean.clamp_min(0) + _SMALLEST_SHARE).sqrt()
         return mean if projection.identity else projection(mean)
 
+    def weight(self, edge_type: EdgeType) -> Tensor:
+        """How loudly a relation speaks. Shapes: ()."""
+        return self.log_relation_weight[self._place(edge_type)].exp()
+
+    def centre(self, edge_type: EdgeType) -> Tensor:
+        """What a relation says of training classes on average. Shapes: (width,)."""
+        return self.said_centres[self._place(edge_type)]
+
+    def _text(self, inputs: ClassInputs, projection: ImageProjection, *, centred: bool) -> Tensor:
+        total = self.image_centre.new_zeros((len(inputs.linked), len(self.image_centre)))
+        for edge_type in filter(inputs.phrase_means.__contains__, self.described_by):
+            mean, has = inputs.phrase_means[edge_type]
+            said = self.said(mean, projection)
+            total = total + self.weight(edge_type) * has * (said - self.centre(edge_type) if centred else said)
+        return total
+
     @torch.no_grad()
-    def prepare(self, inputs: ClassInputs, projection: ImageProjection, *, classes: Tensor, images: Tensor) -> None:
-        """Take what training classes and training images have in common; a new class gets the same.
+    def prepare(self, inputs: ClassInputs, projection: ImageProjection, *, classes: Tensor) -> None:
+        """Take what training classes and their images have in common; a new class gets the same.
 
-        Shapes: classes (training classes,) of rows, images (training images, image width).
+        Shapes: classes (training classes,) of rows.
         """
-        if not projection.identity:
+        if self.reads or not projection.identity:
             return
-        if inputs.phrase_means:
-            self.text_centre.copy_(self.text_mean(inputs, projection)[classes].mean(0))
+        for edge_type, (mean, has) in inputs.phrase_means.items():
+            said, share = self.said(mean, projection)[classes], has[classes]
+            self.said_centres[self._place(edge_type)] = (share * said).sum(0) / share.sum().clamp_min(1e-6)
         self.image_centre.copy_(inputs.item_mean[classes].mean(0))
-        self.image_direction.copy_(F.normalize(images.mean(0), dim=0))
-        centred = images - images.mean(0)
-        self.image_covariance.copy_(centred.T @ centred / len(images))
-        if inputs.phrase_means:
-            self.usual_spread.copy_(self._spread(self._apart(self.text_part(inputs, projection)))[classes].mean())
-        if projection.rest is None:
-            self.slack_direction.copy_(torch.linalg.eigh(images.T @ images / len(images)).eigenvectors[:, 0])
 
-    def _apart(self, vectors: Tensor) -> Tensor:
-        """Unit vectors without their part along the images' mean direction."""
-        along = (vectors @ self.image_direction)[:, None] * self.image_direction
-        return F.normalize(vectors - along, dim=-1)
-
-    def _spread(self, vectors: Tensor) -> Tensor:
-        """Standard deviation of the training images' scores. Shapes: (n, width) -> (n, 1)."""
-        return ((vectors @ self.image_covariance) * vectors).sum(1, keepdim=True).clamp_min(1e-12).sqrt()
-
-    def _weight(self, edge_type: EdgeType) -> Tensor:
-        return self.log_relation_weight[self.described_by.index(edge_type)].exp()
+    def _place(self, edge_type: EdgeType) -> int:
+        return self.described_by.index(edge_type)

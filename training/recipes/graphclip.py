@@ -10,7 +10,7 @@ the paper and its code, and what is not, stands in `training/presets/graphclip/p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -20,8 +20,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kg.encoders.readings import Readings
 from kg.errors import RecipeConfigError
-from kg.schema import Domain
+from kg.schema import Domain, EdgeType
 from kg.splits import DEFAULT
 from training.class_inputs import Gatherer, check_phrases
 from training.labelled_images import HELD_OUT, LabelledImages, label_images, leaking_edges
@@ -30,14 +31,11 @@ from training.metrics.calibration import expected_calibration_error, fit_tempera
 from training.metrics.classification import Report, classification_report, harmonic_mean
 from training.models.class_encoder import ClassEncoder, ImageProjection
 from training.models.hetero import Form
-from training.pseudo_unseen import Fold, choose_voice, fold_classes
+from training.readings import ReadFeatures, words_of
 from training.registry import Batch, RecipeConfig, recipe
 from training.side_tasks import check_side_tasks, merged_masks, prepare_side_task
 
 __all__ = ["Config", "GraphClip"]
-
-_SILENT = -1e4
-"""A score that never wins and still has a softmax."""
 
 
 class Config(RecipeConfig):
@@ -50,9 +48,7 @@ class Config(RecipeConfig):
     layers: int = Field(2, ge=0, le=3, description="Message-passing layers; 0: the class node's own text only.")
     network: Form = Field("sage", description="Layer: sage, sage-project (neighbours pass a ReLU layer) or gatv2.")
     heads: int = Field(4, ge=1, le=16, description="Attention heads of gatv2, averaged.")
-    message_passing: Literal["dgl", "torch"] = Field(
-        "torch", description="Who carries messages: the same numbers from both; only torch runs on a GPU."
-    )
+    message_passing: Literal["dgl", "torch"] = Field("torch", description="Who carries messages: both give the same.")
     hidden: int = Field(192, ge=8, description="Width inside the graph network.")
     width: int | None = Field(None, ge=8, description="Width of the joint space; unset: that of the image features.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Between the network's layers.")
@@ -68,16 +64,17 @@ class Config(RecipeConfig):
         {},
         description="Relation -> what it says of its other end in the image encoder's words: '{text} border'.",
     )
+    readings: Literal["none", "graph"] | dict[str, tuple[str, ...]] = Field(
+        "none",
+        description="graph: see images as what they show of each relation's nodes, by their phrases; "
+        "a run writes here the nodes that it took.",
+    )
+    reading_scale: float = Field(50.0, gt=0, le=100, description="Factor of the cosines in a reading's softmax.")
     share_power: float = Field(
         1.0, ge=0, le=2, description="Edge weight = share ** this, where relations carry a share."
     )
     hide_items: float = Field(0.0, ge=0, le=1, description="Share of classes that lose their linked images in a step.")
-    pseudo_unseen_folds: int = Field(
-        0,
-        ge=0,
-        le=10,
-        description="Networks that each leave some training classes out, to choose how loudly unseen ones speak.",
-    )
+    image_weight: float = Field(1.0, ge=0, description="Of a class's linked images beside its text, at the start.")
     image_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on image features in training.")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Of the cross-entropy.")
     scale: float = Field(20.0, gt=0, le=100, description="Logit scale at the start.")
@@ -125,67 +122,57 @@ class GraphClip:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.tasks: tuple[str, ...] = ()
-        self.temperature, self.calibrated = 1.0, False
+        self.temperature = 1.0
 
     def build(self, snapshot: Any, encoders: Any) -> None:
         """Split, mask, gather features, create the networks."""
-        self.snapshot, self.encoders = snapshot, encoders
-        image_feat, readable = encoders.images(snapshot)
+        self.snapshot = snapshot
+        if self.config.readings == "graph":
+            label = snapshot.domain.task(self.config.task)[1].target
+            words = words_of(snapshot, self.config.phrases, label=label)
+            self.config = self.config.model_copy(update={"readings": words})
+        self.create(snapshot, encoders)
+        image_feat, readable = self.encoders.images(snapshot)
         self.image_feat = torch.as_tensor(np.array(image_feat, np.float32))
         self.examples = self._label(readable, self.config.task)
-        self.create(snapshot, encoders)
         beside = [self._label(readable, name) for name in self.config.side_tasks]
         drop = merged_masks([leaking_edges(snapshot, examples) for examples in (self.examples, *beside)])
-        self.inputs = self._gatherer.gather(snapshot, drop=drop, also=[examples.class_label for examples in beside])
-        self.sides = {e.task: prepare_side_task(snapshot, self._gatherer, e, drop=drop) for e in beside}
+        self.inputs = self.gatherer.gather(snapshot, drop=drop, also=[examples.class_label for examples in beside])
+        self.sides = {e.task: prepare_side_task(snapshot, self.gatherer, e, drop=drop) for e in beside}
         train = self.examples.of("train")
         self._trained_classes = np.unique(self.examples.class_row[train])
-        self._folds = fold_classes(
-            self._trained_classes, self.config.pseudo_unseen_folds, rng_seed=self.config.rng_seed
-        )
-        networks = [self._network, *(self._create(snapshot.domain, {}) for _ in self._folds)]
-        for network, left_out in zip(networks, [np.zeros(0, np.int64), *self._folds], strict=True):
-            rows = train[~np.isin(self.examples.class_row[train], left_out)]
-            self._prepare(network, np.setdiff1d(self._trained_classes, left_out), rows)
-        for name, side in self.sides.items():
-            if start := self._network.sides[name].start:
-                rows = side.examples.of("train")
-                classes = torch.as_tensor(np.unique(side.examples.class_row[rows]))
-                images = self.image_feat[side.examples.image_row[rows]]
-                start.prepare(side.inputs, self._network.images, classes=classes, images=images)
-        self._module = nn.ModuleDict({"network": self._network, "folds": nn.ModuleList(networks[1:])})
-
-    def _prepare(self, network: _Network, classes: np.ndarray, rows: np.ndarray) -> None:
-        """Give a network what its own training classes and images have in common."""
-        images = self.image_feat[self.examples.image_row[rows]]
-        network.images.standardise(images)
+        network = self._network
+        network.images.standardise(self.image_feat[self.examples.image_row[train]])
         if network.classes.start is not None:
-            network.classes.start.prepare(self.inputs, network.images, classes=torch.as_tensor(classes), images=images)
+            network.classes.start.prepare(self.inputs, network.images, classes=torch.as_tensor(self._trained_classes))
+            for name, side in self.sides.items():
+                network.sides[name].start.prepare(side.inputs, network.images, classes=side.trained_classes())
 
     def create(self, snapshot: Any, encoders: Any) -> None:
         """Create the network alone, for weights that were trained before; then images and classes can be encoded."""
-        self.encoders = encoders
-        task, _ = snapshot.domain.task(self.config.task)
+        config, (task, _) = self.config, snapshot.domain.task(self.config.task)
         self.tasks, self.item_edge = (task,), tuple(snapshot.domain.task_edge_type(task))
-        check_phrases(self.config.phrases, snapshot.domain)
-        check_side_tasks(self.config.side_tasks, snapshot.domain, task=task, layers=self.config.layers)
-        self._gatherer = Gatherer(
-            features=encoders,
+        check_phrases(config.phrases, snapshot.domain)
+        check_side_tasks(config.side_tasks, snapshot.domain, task=task, layers=config.layers)
+        words = config.readings if isinstance(config.readings, dict) else {}
+        self.encoders = ReadFeatures(encoders, config.phrases, words, scale=config.reading_scale) if words else encoders
+        self.gatherer = Gatherer(
+            features=self.encoders,
             item_edge=self.item_edge,
-            text_features=self.config.text_features,
-            phrases=self.config.phrases,
-            share_power=self.config.share_power,
-            n_layers=self.config.layers,
-            library=self.config.message_passing,
+            text_features=config.text_features,
+            phrases=config.phrases,
+            share_power=config.share_power,
+            n_layers=config.layers,
+            library=config.message_passing,
         )
-        self._network = self._create(snapshot.domain, self.config.side_tasks)
+        self._network = self._create(snapshot.domain)
 
     def module(self) -> nn.Module:
-        """The network and, in training, those that leave classes out."""
-        return self._module
+        """Class encoder, image projection, scale."""
+        return self._network
 
     def network(self) -> nn.Module:
-        """What is published: class encoder, image projection, scale."""
+        """What is published: the same."""
         return self._network
 
     def batches_per_epoch(self) -> int:
@@ -216,23 +203,17 @@ class GraphClip:
                 }
 
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Cross-entropy over all classes that are trained on, as a mean with that of the folds' networks."""
+        """Cross-entropy over all classes that are trained on."""
         feat = F.dropout(batch["image_feat"], self.config.image_dropout, training=self._network.training)
         states = self._network.classes.states(self.inputs, keep_items=batch["keep_items"])
-        logits = self._training_logits(self._network, feat, batch["keep_items"], batch["targets"], states=states)
-        share = 1 / (1 + len(self._folds))
-        losses = {"class_loss": share * self._loss(logits, batch["targets"])}
-        for number, (network, left_out) in enumerate(zip(self._module["folds"], self._folds, strict=True)):
-            rows = ~torch.isin(batch["targets"], torch.as_tensor(left_out))
-            if rows.any():
-                keep = self._without(left_out, batch["keep_items"])
-                part = self._training_logits(network, feat[rows], keep, batch["targets"][rows], left_out=left_out)
-                losses[f"fold{number}_loss"] = share * self._loss(part, batch["targets"][rows])
+        logits = self._training_logits(states, feat, batch["keep_items"], batch["targets"])
+        hit = (logits.argmax(1) == batch["targets"]).float().mean()
+        report = {"batch_top1": float(hit), "scale": float(self._network.scale().detach())}
+        losses = {"class_loss": self._loss(logits, batch["targets"])}
         for name, side in self.sides.items():
             part = self._side_logits(name, states, self._network.images(feat))
             losses[f"{name}_loss"] = self.config.side_tasks[name] * side.loss(part, batch["image_row"])
-        hit = (logits.argmax(1) == batch["targets"]).float().mean()
-        return losses, {"batch_top1": float(hit), "scale": float(self._network.scale().detach())}
+        return losses, report
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Top-k, macro figures, cross-entropy (at the split's best temperature) and calibration on the masked graph.
@@ -252,16 +233,10 @@ class GraphClip:
         return classification_report(scores.numpy(), targets.numpy(), class_keys=self.examples.class_keys)
 
     def scores(self, split: str) -> tuple[Tensor, Tensor]:
-        """Logits before temperature over all classes, and targets. Shapes: (examples, classes), (examples,).
-
-        Until `calibrate` has found how loudly an unseen class may speak, held-out ones are silent.
-        """
+        """Logits before temperature over all classes, and targets. Shapes: (examples, classes), (examples,)."""
         rows = self.examples.of(split)
         images = self.encode_images(self.image_feat[self.examples.image_row[rows]])
-        scores = self.scale() * images @ self.masked_class_vectors().T
-        if not self.calibrated:
-            scores[:, self.examples.held_out] = _SILENT
-        return scores, torch.as_tensor(self.examples.class_row[rows])
+        return self.scale() * images @ self.masked_class_vectors().T, torch.as_tensor(self.examples.class_row[rows])
 
     @torch.no_grad()
     def masked_class_vectors(self) -> Tensor:
@@ -271,50 +246,12 @@ class GraphClip:
 
     @torch.no_grad()
     def calibrate(self) -> dict[str, float]:
-        """Choose the voice of unseen classes on pseudo-unseen ones, fit the temperature on valid; tell both."""
-        found = self._choose_voice() if self._folds and self._network.classes.start else {}
-        self.calibrated = True
+        """Fit the temperature on valid; tell it, and the calibration before and after."""
         scores, targets = self.scores("valid")
         self.temperature = fit_temperature(scores, targets)
         before = expected_calibration_error(scores.softmax(1), targets)
         after = expected_calibration_error((scores / self.temperature).softmax(1), targets)
-        return {**found, "temperature": self.temperature, "valid_ece_before": before, "valid_ece_after": after}
-
-    def _choose_voice(self) -> dict[str, float]:
-        folds = [self._fold(*pair) for pair in zip(self._module["folds"], self._folds, strict=True)]
-        voice = choose_voice(folds, competing=self._trained_classes)
-        self._network.classes.start.speak(voice.weight, voice.bias)
-        return {
-            "unseen_weight": voice.weight,
-            "unseen_bias": voice.bias,
-            "pseudo_seen_top1": voice.seen_top1,
-            "pseudo_unseen_top1": voice.unseen_top1,
-        }
-
-    def _fold(self, network: _Network, classes: np.ndarray) -> Fold:
-        """A fold's class vectors, valid images of the other classes, and train images of its own."""
-        network.eval()
-        start, examples = network.classes.start, self.examples
-        keep = self._without(classes, torch.ones_like(self.inputs.linked))
-        images, own = F.normalize(network.images(self.image_feat), dim=-1), np.isin(examples.class_row, classes)
-
-        def unseen_vectors(weight: float, bias: float) -> Tensor:
-            start.speak(weight, bias)
-            return start.unseen(self.inputs, network.images)
-
-        def of(split: str, wanted: np.ndarray) -> tuple[Tensor, Tensor]:
-            rows = np.flatnonzero((examples.split == split) & wanted)
-            return images[examples.image_row[rows]], torch.as_tensor(examples.class_row[rows])
-
-        vectors = network.classes(self.inputs, network.images, keep_items=keep)
-        return Fold(classes, vectors, unseen_vectors, seen=of("valid", ~own), unseen=of("train", own))
-
-    @staticmethod
-    def _without(classes: np.ndarray, keep_items: Tensor) -> Tensor:
-        """The mask with 0 for these classes."""
-        keep = keep_items.clone()
-        keep[torch.as_tensor(classes)] = 0
-        return keep
+        return {"temperature": self.temperature, "valid_ece_before": before, "valid_ece_after": after}
 
     def scale(self) -> float:
         """The factor before the softmax; unnormalised training is published with the scale that fits cosines."""
@@ -335,7 +272,7 @@ class GraphClip:
             raise RecipeConfigError(f"encode_classes: no {label} {missing[0]!r} in the snapshot; pull it again")
         rows = None if classes is None else np.array([keys.index(key) for key in classes], dtype=np.int64)
         self._network.eval()
-        return self._network.classes(self._gatherer.gather(snapshot, class_rows=rows), self._network.images)
+        return self._network.classes(self.gatherer.gather(snapshot, class_rows=rows), self._network.images)
 
     @torch.no_grad()
     def attribute_vectors(self) -> Tensor:
@@ -344,7 +281,7 @@ class GraphClip:
             raise RecipeConfigError(
                 "attribute_vectors: this run has no phrases; set start: attributes and layers above 0"
             )
-        return F.normalize(self._network.classes.start.text_mean(self.inputs, self._network.images), dim=-1)
+        return self._network.classes.start.text_mean(self.inputs, self._network.images)
 
     def class_keys(self, snapshot: Any) -> list[str]:
         """Keys of the classes that `encode_classes` returns, in its order."""
@@ -353,6 +290,10 @@ class GraphClip:
     def image_matrix(self) -> Tensor | None:
         """The map from encoder features to the joint space, None for the identity. Shapes: (width, image width)."""
         return self._network.images.matrix()
+
+    def readings(self) -> Readings | None:
+        """What reads the encoder's features before `image_matrix`; None where they are taken as they are."""
+        return getattr(self.encoders, "readings", None)
 
     def frozen_splits(self) -> dict[str, list[str]]:
         """Split -> sorted image ids, as a run keeps them."""
@@ -367,6 +308,7 @@ class GraphClip:
         vectors = self.sides[name].vectors(self._network.sides[name], states, self._network.images)
         return self._network.scale() * F.normalize(images, dim=-1) @ vectors.T
 
+    @torch.no_grad()
     def _side_figures(self, split: str) -> dict[str, float]:
         """Top-1 of the side tasks on their own images of a split."""
         figures = {}
@@ -390,13 +332,13 @@ class GraphClip:
             fractions=config.fractions,
         )
 
-    def _create(self, domain: Domain, side_tasks: Iterable[str]) -> _Network:
+    def _create(self, domain: Domain) -> _Network:
         """A network; it follows from configuration, domain and widths alone, so that it fits any snapshot."""
         config, image_width = self.config, self.encoders.image_width()
         width = config.width or image_width
         types = [tuple(edge_type) for edge_type in domain.edge_types]
         both_ways = list(dict.fromkeys(types + [reverse_of(edge_type) for edge_type in types]))
-        edges = {name: tuple(domain.task_edge_type(name)) for name in side_tasks}
+        sides = {name: tuple(domain.task_edge_type(name)) for name in config.side_tasks}
         form = {
             "width": width,
             "text_width": sum(self.encoders.text_width(name) for name in config.text_features),
@@ -407,52 +349,44 @@ class GraphClip:
             "heads": config.heads,
             "dropout": config.dropout,
             "start": config.start == "attributes",
+            "image_weight": config.image_weight,
+            "reads": self.readings() is not None,
         }
-        described = [t for t in both_ways if self._gatherer.phrase(t)]
-        labels = [edge[2] for edge in edges.values()]
-        classes = ClassEncoder(both_ways, self.item_edge, described_by=described, beside=labels, **form)
+
+        def encoder(item_edge: EdgeType, **shared: Any) -> ClassEncoder:
+            gatherer = replace(self.gatherer, item_edge=item_edge)
+            described_by = [t for t in both_ways if gatherer.phrase(t)]
+            return ClassEncoder(both_ways, item_edge, described_by=described_by, **form, **shared)
+
+        classes = encoder(self.item_edge, beside=[edge[2] for edge in sides.values()])
         images = ImageProjection(image_width, width, learned=config.image_projection == "learned")
         network = _Network(classes, images, scale=config.scale, normalise=config.normalise)
-        for name, edge in edges.items():
-            gatherer = replace(self._gatherer, item_edge=edge)
-            described = [t for t in both_ways if gatherer.phrase(t)]
-            network.sides[name] = ClassEncoder(both_ways, edge, described_by=described, trunk=classes, **form)
+        network.sides.update({name: encoder(edge, trunk=classes) for name, edge in sides.items()})
         return network
 
-    def _training_logits(
-        self,
-        network: _Network,
-        feat: Tensor,
-        keep_items: Tensor,
-        targets: Tensor,
-        *,
-        left_out: np.ndarray | None = None,
-        states: dict[str, Tensor] | None = None,
-    ) -> Tensor:
+    def _training_logits(self, states: dict[str, Tensor], feat: Tensor, keep_items: Tensor, targets: Tensor) -> Tensor:
         """Logits over all classes, minus infinity for those that do not compete. Shapes: (examples, classes)."""
-        states = states or network.classes.states(self.inputs, keep_items=keep_items)
+        network = self._network
         images, total = network.images(feat), states[self.item_edge[2]]
         classes = network.classes.combined(total, self.inputs, network.images, keep_items=keep_items)
         if self.config.normalise:
             images, classes = F.normalize(images, dim=-1), F.normalize(classes, dim=-1)
         logits = network.scale() * images @ classes.T
         batches = targets.split(self.config.batch_size)
-        competing = [self._competing(batch, left_out).expand(len(batch), -1) for batch in batches]
-        return logits.masked_fill(~torch.cat(competing), float("-inf"))
+        competing = torch.cat([self._competing(batch).expand(len(batch), -1) for batch in batches])
+        return logits.masked_fill(~competing, float("-inf"))
 
     @property
     def _images_per_step(self) -> int:
         return self.config.batch_size * self.config.batches_per_graph_step
 
-    def _competing(self, targets: Tensor, left_out: np.ndarray | None) -> Tensor:
-        """Classes in a batch's cross-entropy, never held-out ones: they would only be pushed away.
+    def _competing(self, targets: Tensor) -> Tensor:
+        """Classes in a batch's cross-entropy: never held-out ones, which would only be pushed away.
 
         Shapes: (classes,).
         """
         competing = torch.zeros(len(self.examples.class_keys), dtype=torch.bool, device=targets.device)
         competing[targets if self.config.classes == "batch" else torch.as_tensor(self._trained_classes)] = True
-        if left_out is not None:
-            competing[torch.as_tensor(left_out)] = False
         return competing
 
     def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:

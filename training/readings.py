@@ -1,0 +1,70 @@
+"""Which words are pictures read by, and what do features look like once they are read?
+
+With readings (`kg.encoders.readings`) the joint space has one axis for each node that a relation with a phrase leads
+to: a picture's vector says how much of each it shows, a class's how often each is its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kg.encoders.readings import Readings, read_images
+from kg.errors import RecipeConfigError
+from training.class_inputs import speak
+from training.features import Features
+
+__all__ = ["ReadFeatures", "Words", "words_of"]
+
+Words = Mapping[str, tuple[str, ...]]
+"""Relation -> keys of the nodes that pictures are read by."""
+
+
+def words_of(snapshot: Any, phrases: Mapping[str, str], *, label: str) -> dict[str, tuple[str, ...]]:
+    """Keys of all nodes that relations with a phrase link with nodes of `label`.
+
+    Raises: RecipeConfigError where there are none.
+    """
+    found: dict[str, set[str]] = {}
+    for source, relation, target in snapshot.edge_types:
+        if relation in phrases and label in (source, target):
+            ends = snapshot.edges((source, relation, target))
+            other, rows = (target, ends[1]) if source == label else (source, ends[0])
+            found.setdefault(relation, set()).update(str(snapshot.keys(other)[row]) for row in np.unique(rows))
+    if not any(found.values()):
+        raise RecipeConfigError(
+            f"readings: no {label} has one of the relations {', '.join(phrases) or '(phrases is empty)'}; "
+            "give it relations that have a phrase, or set readings=none"
+        )
+    return {relation: tuple(sorted(words)) for relation, words in sorted(found.items()) if words}
+
+
+class ReadFeatures:
+    """Features whose images are readings and whose phrases are distributions over the same axes; else as they were."""
+
+    def __init__(self, features: Features, phrases: Mapping[str, str], words: Words, *, scale: float) -> None:
+        self._features, self._relations = features, tuple(words)
+        vectors = [features.phrases(r, [speak(phrases[r], word) for word in words[r]]) for r in words]
+        self.readings = Readings(np.concatenate(vectors), tuple(map(len, vectors)), scale)
+
+    def images(self, snapshot: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Unit vectors of all images and which of them are readable. Shapes: (images, width), (images,) bool."""
+        feat, readable = self._features.images(snapshot)
+        return read_images(self.readings, feat), readable
+
+    def image_width(self) -> int:
+        """Axes of the readings."""
+        return self.readings.width
+
+    def phrases(self, relation: str, texts: Sequence[str]) -> np.ndarray:
+        """What a relation says, as shares of its own axes; nothing for one that had no word. Shapes: (texts, width)."""
+        if relation not in self._relations:
+            return np.zeros((len(texts), self.readings.width), np.float32)
+        vectors = self._features.phrases(relation, texts)
+        return self.readings.shares(vectors, relation=self._relations.index(relation))
+
+    def __getattr__(self, name: str) -> Any:
+        """Texts, encoders and their record are those of the features below."""
+        return getattr(self._features, name)
