@@ -147,7 +147,8 @@ class GraphNeighbours:
                 known = self._places(label, np.array(page["ids"], np.int64))
                 mine = np.flatnonzero(known >= 0)
                 if len(mine):
-                    columns[label].add({"ids": known[mine], "values": [page["values"][place] for place in mine]})
+                    values = [[column[place] for place in mine] for column in page["values"]]
+                    columns[label].add({"ids": known[mine], "values": values})
         return columns
 
     def _answers(self, kind: tuple[bool, int], places: Mapping[int, int], asked: Sequence[Asked]) -> dict[int, Found]:
@@ -221,13 +222,13 @@ class GraphNeighbours:
             if not page["count"]:
                 break
             ids.append(np.array(page["ids"], np.int64))
-            hashes.append(key_hashes(label, _keys(label, page["values"])))
+            hashes.append(key_hashes(label, _keys(label, page["values"][0])))
             after = page["last"]
         self._ids[label], self._hashes[label] = np.concatenate(ids), np.concatenate(hashes)
 
 
-def _keys(label: str, values: Sequence[Sequence[object]]) -> pa.Array:
-    keys = [str(value) if value is not None else "" for (value,) in values]
+def _keys(label: str, values: Sequence[object]) -> pa.Array:
+    keys = [str(value) if value is not None else "" for value in values]
     if "" in keys:
         raise SchemaViolation(f"neighbourhood: a {label} node has no key; `korvai validate` names it")
     return pa.array(keys, pa.large_string())
