@@ -43,7 +43,9 @@ class Columns:
 
 @dataclass
 class NodeColumns(Columns):
-    """Nodes of one label: internal ids, keys, and the texts that `texts_of` makes of the values' columns, the key first.
+    """Nodes of one label: internal ids, keys, and the texts that `texts_of` makes of the values' columns.
+
+    The key is the first column.
 
     Shapes, once joined: ids (n,) integers, keys and texts n strings; a missing key is an empty one.
     """
