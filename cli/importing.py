@@ -24,6 +24,13 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and compare, repor
 AllOrNothing = Annotated[
     bool, typer.Option("--all-or-nothing", help="One problem, and everything is taken back again.")
 ]
+OverEdits = Annotated[
+    bool,
+    typer.Option(
+        "--over-edits",
+        help="The files win over curators: relations marked wrong come back, edited values are overwritten.",
+    ),
+]
 Connections = Annotated[int, typer.Option(min=1, max=16, help="Connections that write; one at a time commits.")]
 Offline = Annotated[
     bool,
@@ -75,6 +82,7 @@ def import_saree_command(
     seeds: Annotated[
         str, typer.Option(help="Seed range of the renderings; `test` gives images marked as test.")
     ] = "train",
+    over_edits: OverEdits = False,
     dry_run: DryRun = False,
 ) -> None:
     """The saree craft graph: 17 clusters with their techniques, motifs, borders, places, and sarees rendered from them.
@@ -98,6 +106,7 @@ def import_saree_command(
             clusters=chosen,
             size_px=size_px,
             reporter=reporter(),
+            over_edits=over_edits,
             dry_run=dry_run,
         )
     _show(report)
@@ -109,6 +118,7 @@ def import_wikiart_command(
     all_classes: Annotated[
         bool, typer.Option("--all-classes", help="All 32 styles and 18 genres, not only those that occur.")
     ] = False,
+    over_edits: OverEdits = False,
     dry_run: DryRun = False,
 ) -> None:
     """A folder of paintings becomes an artgraph.
@@ -134,6 +144,7 @@ def import_wikiart_command(
             facts=facts,
             all_classes=all_classes,
             reporter=reporter(),
+            over_edits=over_edits,
             dry_run=dry_run,
         )
     _show(report)
@@ -150,6 +161,7 @@ def import_csv_command(
     offline: Offline = False,
     connections: Connections = 3,
     all_or_nothing: AllOrNothing = False,
+    over_edits: OverEdits = False,
     dry_run: DryRun = False,
 ) -> None:
     """Any node and relation tables (CSV, also .gz), by a mapping file or with columns named as the properties.
@@ -174,7 +186,9 @@ def import_csv_command(
         _show(import_csv_offline(settings(), what, **form))
         return
     with graph() as opened:
-        report = import_csv(opened, Store(settings().store_dir), what, connections=connections, **form)
+        report = import_csv(
+            opened, Store(settings().store_dir), what, connections=connections, over_edits=over_edits, **form
+        )
     _show(report)
 
 
@@ -183,6 +197,7 @@ def import_descriptions_command(
     domain: Domain = "artgraph",
     delimiter: Annotated[str, typer.Option(help="What separates the columns.")] = ",",
     encoding: Annotated[str, typer.Option(help="Encoding of the file.")] = "utf-8",
+    over_edits: OverEdits = False,
     dry_run: DryRun = False,
 ) -> None:
     """Texts about nodes, each with its source, licence and date; models read them.
@@ -196,7 +211,7 @@ def import_descriptions_command(
     from kg.schema import load_domain
     from kg.store import Store
 
-    form = {"delimiter": delimiter, "encoding": encoding, "dry_run": dry_run}
+    form = {"delimiter": delimiter, "encoding": encoding, "dry_run": dry_run, "over_edits": over_edits}
     with graph() as opened:
         store = Store(settings().store_dir)
         report = import_descriptions(opened, store, load_domain(domain), file, reporter=reporter(), **form)
@@ -260,6 +275,10 @@ def _show(report: ImportReport, headings: tuple[str, ...] = ("created", "updated
             f"[yellow]{len(report.problems):,} problem{'s' if len(report.problems) > 1 else ''}{more}[/]",
             soft_wrap=True,
         )
+    for row in report.kept[:_SHOWN_PROBLEMS]:
+        console.print(f"[cyan]=[/] {escape(str(row))}", soft_wrap=True)
+    if report.kept:
+        console.print(f"[cyan]{len(report.kept):,} kept as curators left them[/]; --over-edits lets the files win")
     if report.rolled_back:
         console.print("[red]nothing was kept[/]: there are problems, and --all-or-nothing was asked")
         raise typer.Exit(1)
