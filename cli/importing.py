@@ -13,7 +13,7 @@ from cli.context import console, graph, reporter, settings
 from kg.errors import SchemaViolation
 
 if TYPE_CHECKING:
-    from kg.importers.report import ImportReport
+    from kg.importers.report import ImportReport, Problem
 
 __all__ = ["register"]
 
@@ -260,6 +260,18 @@ def _pairs(options: list[str] | None) -> dict[str, Path]:
     return pairs
 
 
+def _alike_once(problems: list[Problem]) -> list[str]:
+    """What is wrong, each reason once with its first place: a thousand rows with one unknown style are one line."""
+    alike: dict[str, list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault(problem.reason, []).append(problem)
+    lines = [
+        f"{same[0]}" + (f" ({len(same) - 1:,} more rows like this)" if len(same) > 1 else "") for same in alike.values()
+    ]
+    more = [f"… and {len(lines) - _SHOWN_PROBLEMS:,} more kinds"] if len(lines) > _SHOWN_PROBLEMS else []
+    return lines[:_SHOWN_PROBLEMS] + more
+
+
 def _show(report: ImportReport, headings: tuple[str, ...] = ("created", "updated", "unchanged")) -> None:
     table = Table("", *(f"[bold]{heading}" for heading in headings), box=None)
     for column in table.columns[1:]:
@@ -267,16 +279,16 @@ def _show(report: ImportReport, headings: tuple[str, ...] = ("created", "updated
     for what, *numbers in report.rows():
         table.add_row(what, *(f"{number:,}" for number in numbers[: len(headings)]))
     console.print(table)
-    for problem in report.problems[:_SHOWN_PROBLEMS]:
-        console.print(f"[yellow]![/] {escape(str(problem))}", soft_wrap=True)
+    for line in _alike_once(report.problems):
+        console.print(f"[yellow]![/] {escape(line)}", soft_wrap=True)
     if report.problems:
         more = f"; all of them: {escape(str(report.problems_file))}" if report.problems_file else ""
         console.print(
             f"[yellow]{len(report.problems):,} problem{'s' if len(report.problems) > 1 else ''}{more}[/]",
             soft_wrap=True,
         )
-    for row in report.kept[:_SHOWN_PROBLEMS]:
-        console.print(f"[cyan]=[/] {escape(str(row))}", soft_wrap=True)
+    for line in _alike_once(report.kept):
+        console.print(f"[cyan]=[/] {escape(line)}", soft_wrap=True)
     if report.kept:
         console.print(f"[cyan]{len(report.kept):,} kept as curators left them[/]; --over-edits lets the files win")
     if report.rolled_back:
