@@ -265,8 +265,9 @@ def _alike_once(problems: list[Problem]) -> list[str]:
     alike: dict[str, list[Problem]] = {}
     for problem in problems:
         alike.setdefault(problem.reason, []).append(problem)
+    most_first = sorted(alike.values(), key=len, reverse=True)
     lines = [
-        f"{same[0]}" + (f" ({len(same) - 1:,} more rows like this)" if len(same) > 1 else "") for same in alike.values()
+        f"{same[0]}" + (f" ({len(same) - 1:,} more rows like this)" if len(same) > 1 else "") for same in most_first
     ]
     more = [f"… and {len(lines) - _SHOWN_PROBLEMS:,} more kinds"] if len(lines) > _SHOWN_PROBLEMS else []
     return lines[:_SHOWN_PROBLEMS] + more
