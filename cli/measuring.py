@@ -94,10 +94,9 @@ def fusion(
     asked = {"task": task, "relation": relation, "reporter": reporter}
     name = f"eval.wikiart6.{task}_top1_artist"
     _tell_fusion(evaluate_known(snapshot, features, reveal=reveal, **asked), f"{name}_known")
-    _tell_fusion(evaluate_disjoint(snapshot, features, **asked), f"{name}_disjoint")
-    _tell_fusion(
-        evaluate_disjoint(snapshot, features, without=(without,), **asked), f"{name}_disjoint_no_{without.lower()}"
-    )
+    tables = evaluate_disjoint(snapshot, features, without=((), (without,)), **asked)
+    for table, ending in zip(tables, ("disjoint", f"disjoint_no_{without.lower()}"), strict=True):
+        _tell_fusion(table, f"{name}_{ending}")
 
 
 def _tell_fusion(table: FusionTable, name: str) -> None:

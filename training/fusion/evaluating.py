@@ -6,7 +6,7 @@ come from cross-validation among the known items.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from kg.snapshots.snapshot import Snapshot
 from training.features import Features
 from training.fusion.fusing import Fusion
 from training.fusion.kinship import Kinship, describe_items, neighbour_facts, only_neighbour
-from training.fusion.rivals import chosen_probe, left_out_counts, log_probabilities, out_of_fold, product, stack
+from training.fusion.rivals import chosen_probe, left_out_counts, log_probabilities, out_of_fold, stack
 from training.labelled_images import LabelledImages, label_images
 from training.metrics.intervals import bootstrap_interval, paired_difference
 
@@ -126,38 +126,58 @@ def evaluate_disjoint(
     *,
     task: str,
     relation: str,
-    without: tuple[str, ...] = (),
+    without: Sequence[tuple[str, ...]] = ((),),
     reporter: Reporter | None = None,
-) -> FusionTable:
+) -> list[FusionTable]:
     """Items whose neighbour by `relation` no known item shares: folds of neighbours over all items, beside the product.
 
-    `without`: relation types nobody may look at. Intervals resample neighbours.
+    One table for each of `without`: relation types nobody may look at. Intervals resample neighbours.
     Raises: EmptySplit, SchemaViolation for a relation that items do not have.
     """
     data = _Data.of(snapshot, features, task)
-    targets, kinship = data.examples.class_row, data.kinship(without)
     groups = only_neighbour(snapshot, data.examples.item_label, relation, data.examples.item_row)
-    facts = neighbour_facts(snapshot, task, relation, data.examples.item_row, without=without)
-    scores = {name: np.zeros((len(targets), data.n_classes)) for name in ("image", "facts", _FUSION)}
-    folds = list(GroupKFold(_FOLDS, shuffle=True, random_state=0).split(targets, targets, groups))
-    with (reporter or SilentReporter()).stage(f"folds by {relation}", len(folds), "folds") as advance:
-        for known, asked in folds:
-            told = (targets[known], groups[known])
-            scores["image"][asked] = log_probabilities(chosen_probe(data.feat[known], *told)[0], data.feat[asked])
-            about = chosen_probe(facts[known], *told, scaled=False)[0]
-            scores["facts"][asked] = log_probabilities(about, facts[asked])
-            fusion = Fusion(kinship, known, targets[known], n_classes=data.n_classes, groups=groups[known])
-            scores[_FUSION][asked] = fusion.scores(asked)
-            advance()
+    folds = list(GroupKFold(_FOLDS, shuffle=True, random_state=0).split(groups, groups=groups))
+    with (reporter or SilentReporter()).stage(f"folds by {relation}", len(folds) * len(without), "folds") as advance:
+        image = _image_over_folds(data, groups, folds)
+        return [_disjoint_table(data, relation, groups, folds, image, left_out, advance) for left_out in without]
+
+
+def _image_over_folds(data: _Data, groups: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    targets, found = data.examples.class_row, np.zeros((len(groups), data.n_classes))
+    for known, asked in folds:
+        probe, _ = chosen_probe(data.feat[known], targets[known], groups[known])
+        found[asked] = log_probabilities(probe, data.feat[asked])
+    return found
+
+
+def _disjoint_table(
+    data: _Data,
+    relation: str,
+    groups: np.ndarray,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+    image: np.ndarray,
+    without: tuple[str, ...],
+    advance: Callable[..., None],
+) -> FusionTable:
+    targets, kinship, task = data.examples.class_row, data.kinship(without), data.examples.task
+    facts = neighbour_facts(data.snapshot, task, relation, data.examples.item_row, without=without)
+    about, together = np.zeros_like(image), np.zeros_like(image)
+    for known, asked in folds:
+        model, _ = chosen_probe(facts[known], targets[known], groups[known], scaled=False)
+        about[asked] = log_probabilities(model, facts[asked])
+        fusion = Fusion(kinship, known, targets[known], n_classes=data.n_classes, groups=groups[known])
+        together[asked] = fusion.scores(asked)
+        advance()
     told = f", without {' and '.join(without)}" if without else ""
+    scores = {
+        "linear probe on the image": image,
+        f"linear model on the facts of {relation}": about,
+        "product of both": image + about,
+        _FUSION: together,
+    }
     return FusionTable(
         f"{task}, {relation} never seen{told}",
-        {
-            "linear probe on the image": _right(scores["image"], targets),
-            f"linear model on the facts of {relation}": _right(scores["facts"], targets),
-            "product of both": _right(product(scores["image"], scores["facts"]), targets),
-            _FUSION: _right(scores[_FUSION], targets),
-        },
+        {method: _right(each, targets) for method, each in scores.items()},
         {"all": np.ones(len(targets), bool)},
         groups=groups,
         rival="product of both",

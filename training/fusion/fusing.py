@@ -16,7 +16,7 @@ from training.fusion.leave_out import Blend, learn_blend, mix, scores_of
 
 __all__ = ["Fusion"]
 
-_SAMPLE = 1200
+_SAMPLE = 1000
 """Weights are learned on so many items; the answers come from all of them."""
 _MOST_ITEMS = 12_000
 """A dense matrix of more items than this does not fit beside its kernels."""
@@ -33,7 +33,7 @@ class Fusion:
         *,
         n_classes: int,
         groups: np.ndarray | None = None,
-        steps: int = 30,
+        steps: int = 20,
         rng_seed: int = 0,
     ) -> None:
         """`known`: item rows whose class may be used, `targets` theirs. `groups` (per known item) are left out
@@ -48,8 +48,8 @@ class Fusion:
         if len(known) > _MOST_ITEMS:
             gib = len(known) ** 2 * 8 / 2**30
             raise TrainingError(
-                f"fusion: {len(known):,} items of known class need {gib:.0f} GiB a matrix; at most {_MOST_ITEMS:,} fit, "
-                "give a sample of them"
+                f"fusion: {len(known):,} items of known class need {gib:.0f} GiB a matrix; "
+                f"at most {_MOST_ITEMS:,} fit, give a sample of them"
             )
         self.kinship, self.known, self.targets, self.groups = kinship, known, targets, groups
         self.n_classes, self.steps, self.rng_seed = n_classes, steps, rng_seed

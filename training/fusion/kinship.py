@@ -1,8 +1,8 @@
 """In which respects are two items alike: image, text, years, neighbours, what their neighbours have in common?
 
 Each respect is a kernel: a matrix of the likeness of every item with every other, 0 where nothing is known. Which
-respects there are follows from the domain's schema. Relations with classes of the task are none of them, so a label cannot be
-in what is computed here.
+respects there are follows from the domain's schema. Relations with classes of the task are none of them, so a label
+cannot be in what is computed here.
 
 A first-order respect is `Author`: the same artist, `Author*image`: the same artist and a like image. A second-order one
 is `Author/Movement`: artists of the same movement; it holds for an artist whom nobody has classified a work of.

@@ -10,12 +10,12 @@ from sklearn.model_selection import GroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-__all__ = ["chosen_probe", "left_out_counts", "out_of_fold", "product", "stack"]
+__all__ = ["chosen_probe", "left_out_counts", "log_probabilities", "out_of_fold", "stack"]
 
-_STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2)
+_STRENGTHS = (1e-3, 3e-3, 1e-2)
 _FACT_STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 _SMOOTHING = 0.5
-_FOLDS = 5
+_FOLDS, _FOLDS_TO_CHOOSE = 5, 3
 
 
 def chosen_probe(
@@ -26,20 +26,27 @@ def chosen_probe(
     `scaled` standardises, as image features want; ones and zeros do not.
     """
     strengths = _STRENGTHS if scaled else _FACT_STRENGTHS
-    hits = [(out_of_fold(feat, targets, c, groups, scaled=scaled).argmax(1) == targets).mean() for c in strengths]
+    chosen_by = {"scaled": scaled, "folds": _FOLDS_TO_CHOOSE}
+    hits = [(out_of_fold(feat, targets, c, groups, **chosen_by).argmax(1) == targets).mean() for c in strengths]
     best = strengths[int(np.argmax(hits))]
     return _probe(best, scaled).fit(feat, targets), best
 
 
 def out_of_fold(
-    feat: np.ndarray, targets: np.ndarray, strength: float, groups: np.ndarray | None = None, *, scaled: bool = True
+    feat: np.ndarray,
+    targets: np.ndarray,
+    strength: float,
+    groups: np.ndarray | None = None,
+    *,
+    scaled: bool = True,
+    folds: int = _FOLDS,
 ) -> np.ndarray:
     """Log-probabilities of rows by models not trained on them, nor on their group. Shapes: -> (n, classes)."""
     found = np.zeros((len(feat), int(targets.max()) + 1))
     splitter = (
-        StratifiedKFold(_FOLDS, shuffle=True, random_state=0).split(feat, targets)
+        StratifiedKFold(folds, shuffle=True, random_state=0).split(feat, targets)
         if groups is None
-        else GroupKFold(_FOLDS, shuffle=True, random_state=0).split(feat, targets, groups)
+        else GroupKFold(folds, shuffle=True, random_state=0).split(feat, targets, groups)
     )
     for fitted, asked in splitter:
         found[asked] = log_probabilities(_probe(strength, scaled).fit(feat[fitted], targets[fitted]), feat[asked])
@@ -68,11 +75,6 @@ def stack(parts: Sequence[np.ndarray], targets: np.ndarray, known: np.ndarray) -
     columns = np.hstack(list(parts))
     model = LogisticRegression(max_iter=2000).fit(columns[known], targets[known])
     return log_probabilities(model, columns)
-
-
-def product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The log of two models' product, as if they were independent given the class; classes are equally frequent."""
-    return first + second
 
 
 def _probe(strength: float, scaled: bool) -> Pipeline:
