@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
     _evaluate.command("saree")(saree)
     _evaluate.command("wikiart")(wikiart)
     _evaluate.command("fusion")(fusion)
+    _evaluate.command("table")(table)
     app.add_typer(_evaluate, name="evaluate", rich_help_panel="Learn")
 
 
@@ -97,6 +99,18 @@ def fusion(
     tables = evaluate_disjoint(snapshot, features, without=((), (without,)), **asked)
     for table, ending in zip(tables, ("disjoint", f"disjoint_no_{without.lower()}"), strict=True):
         _tell_fusion(table, f"{name}_{ending}")
+
+
+def table(
+    file: Annotated[Path, typer.Argument(help="CSV with the columns true and pred; a further column is a class.")],
+) -> None:
+    """Predictions that any model made: top-1, macro figures, each class; top-2, top-5 and ECE where probabilities are.
+
+    Intervals are 95 % of 2,000 bootstrap draws.
+    """
+    from training.judged_table import judge_table
+
+    context.console.print("\n".join(judge_table(file).lines()), soft_wrap=True, markup=False)
 
 
 def _tell_fusion(table: FusionTable, name: str) -> None:
