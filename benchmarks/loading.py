@@ -35,7 +35,7 @@ from kg.server import neo4j
 from kg.settings import Settings, load_settings
 from kg.store import Store
 
-__all__ = ["measure", "measure_scale"]
+__all__ = ["embedded_server", "measure", "measure_scale"]
 
 _PAIRS_A_TRANSACTION = 10_000
 _REPORTER = SilentReporter()
@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def _offline_s(columns: GraphColumns) -> float:
-    with _server() as settings:
+    with embedded_server() as settings:
         began = time.perf_counter()
         report = load_offline(settings, columns, reporter=_REPORTER)
         seconds = time.perf_counter() - began
@@ -87,7 +87,7 @@ def _offline_s(columns: GraphColumns) -> float:
 
 def _rate(columns: GraphColumns, work: Callable[[Graph, Store], float]) -> float:
     """Relations a second, in a database that holds the nodes."""
-    with _server() as settings:
+    with embedded_server() as settings:
         load_offline(settings, GraphColumns(columns.domain, columns.nodes, {}), reporter=_REPORTER)
         with connect(settings) as graph:
             return work(graph, Store(settings.store_dir))
@@ -117,7 +117,7 @@ def _online(graph: Graph, store: Store, columns: GraphColumns, *, connections: i
 
 
 @contextmanager
-def _server() -> Iterator[Settings]:
+def embedded_server() -> Iterator[Settings]:
     """An embedded server of its own, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="korvai-bench-") as folder:
         settings = load_settings(home=Path(folder) / "home", neo4j_uri=None, store=None)

@@ -30,7 +30,15 @@ from kg.snapshots.sampling import Plan
 from kg.snapshots.snapshot import Snapshot, pull
 from kg.store import Store
 
-__all__ = ["measure", "measure_pull"]
+__all__ = [
+    "heap_mib",
+    "measure",
+    "measure_pull",
+    "memory_in_a_child",
+    "pull_beside_rows",
+    "seconds",
+    "status_bytes",
+]
 
 ARTGRAPH = "artgraph"
 SEEDS, FAN_OUTS = 256, (10, 10)
@@ -97,8 +105,8 @@ def _fill(settings: Settings, scale: float, reporter) -> None:
 
 def _figures(settings: Settings, graph: Graph, scale: float, samples: int, repeats: int) -> list[Record]:
     command = f"python -m benchmarks.pulling --scale {scale:g} --samples {samples} --repeats {repeats}"
-    whole, rows, relations, snapshot = _pull_beside_rows(settings, graph, repeats)
-    memory = _memory_in_a_child(settings)
+    whole, rows, relations, snapshot = pull_beside_rows(settings, graph, repeats)
+    memory = memory_in_a_child(settings)
     limit = 2 + 64 * _MIB / memory["arrays"]
     figures = [
         Record("pull.relationships_per_s", relations / np.median(whole), "relations/s", command,
@@ -110,12 +118,12 @@ def _figures(settings: Settings, graph: Graph, scale: float, samples: int, repea
                ratio=memory["grown"] / memory["arrays"] / limit),
         Record("pull.client_grown_mib", memory["grown"] / _MIB, "MiB", command),
         Record("pull.arrays_mib", memory["arrays"] / _MIB, "MiB", command),
-        Record("pull.server_heap_mib", _heap_mib(graph), "MiB", command, baseline=float(settings.neo4j_heap_mib)),
+        Record("pull.server_heap_mib", heap_mib(graph), "MiB", command, baseline=float(settings.neo4j_heap_mib)),
     ]  # fmt: skip
     return figures + _sampling(graph, snapshot, samples, command)
 
 
-def _pull_beside_rows(settings: Settings, graph: Graph, repeats: int) -> tuple[list[float], list[float], int, Snapshot]:
+def pull_beside_rows(settings: Settings, graph: Graph, repeats: int) -> tuple[list[float], list[float], int, Snapshot]:
     """Seconds of whole pulls into DGL and of row loops, in turn, after a warm-up of both."""
     import dgl  # noqa: F401 (its import is no part of a pull)
 
@@ -124,8 +132,8 @@ def _pull_beside_rows(settings: Settings, graph: Graph, repeats: int) -> tuple[l
     snapshot: Snapshot | None = None
     for turn in range(-_WARM_UPS, repeats):
         with tempfile.TemporaryDirectory(dir=settings.home_dir) as folder:
-            whole_s = _seconds(lambda folder=folder: _pull_to_dgl(graph, domain, Store(Path(folder))))
-        rows_s = _seconds(lambda: _row_loop(graph)) if turn >= -1 else 0.0
+            whole_s = seconds(lambda folder=folder: _pull_to_dgl(graph, domain, Store(Path(folder))))
+        rows_s = seconds(lambda: _row_loop(graph)) if turn >= -1 else 0.0
         if turn >= 0:
             whole.append(whole_s)
             rows.append(rows_s)
@@ -145,8 +153,8 @@ def _row_loop(graph: Graph) -> None:
         np.array(rows, np.int64)
 
 
-def _memory_in_a_child(settings: Settings) -> dict[str, float]:
-    """A fresh process, whose peak belongs to the pull alone."""
+def memory_in_a_child(settings: Settings) -> dict[str, float]:
+    """Bytes that a pull adds, and those of its arrays. A fresh process, whose peak belongs to the pull alone."""
     argv = [sys.executable, "-m", "benchmarks.pulling", "--memory-of-pull", "--home", str(settings.home_dir)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
@@ -161,10 +169,10 @@ def _memory_here(settings: Settings) -> dict[str, float]:
         graph.newest_commit()
         gc.collect()
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-        before = _status_bytes("VmRSS")
+        before = status_bytes("VmRSS")
         snapshot = pull(graph, ARTGRAPH, Store(Path(folder)), reporter=SilentReporter())
         heterograph = snapshot.to_dgl()
-        grown = _status_bytes("VmHWM") - before
+        grown = status_bytes("VmHWM") - before
         held = sum(path.stat().st_size for name in ("nodes", "edges") for path in (snapshot.path / name).iterdir())
         # DGL shares the ids of a relation and its reverse: two int64 an edge, once.
         held += 16 * sum(len(snapshot.edges(edge_type)[0]) for edge_type in snapshot.edge_types)
@@ -172,12 +180,13 @@ def _memory_here(settings: Settings) -> dict[str, float]:
         return {"grown": grown, "arrays": held}
 
 
-def _status_bytes(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
+def status_bytes(field: str, *, pid: int | None = None) -> int:
+    """A size that the system keeps of a process, of this one by default."""
+    lines = Path(f"/proc/{pid or 'self'}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
-def _heap_mib(graph: Graph) -> float:
+def heap_mib(graph: Graph) -> float:
     """The highest sum of the heap's pools since the server started."""
     return sum(row["peak"] for row in graph.run("pull/heap")) / _MIB
 
@@ -189,7 +198,7 @@ def _sampling(graph: Graph, snapshot: Snapshot, samples: int, command: str) -> l
     with GraphNeighbours(graph, snapshot.domain) as source:
         for name, asked, goal_ms in (("sample.p95_ms", source, 250), ("sample.snapshot_p95_ms", snapshot, 25)):
             took = [
-                1e3 * _seconds(lambda s=s, i=i, a=asked: neighbourhood(a, "Artwork", s, Plan(FAN_OUTS), rng_seed=i))
+                1e3 * seconds(lambda s=s, i=i, a=asked: neighbourhood(a, "Artwork", s, Plan(FAN_OUTS), rng_seed=i))
                 for i, s in enumerate(seeds)
             ][5:]
             p95_ms, spread = float(np.percentile(took, 95)), float(np.std(took))
@@ -199,7 +208,8 @@ def _sampling(graph: Graph, snapshot: Snapshot, samples: int, command: str) -> l
     return figures
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began

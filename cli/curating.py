@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 from rich.markup import escape
@@ -62,7 +63,7 @@ def register(app: typer.Typer) -> None:
         ("add-class", add_class_command),
         ("delete", delete_command),
     ):
-        group.command(name)(command)
+        group.command(name)(_with_shared_options(command, graph="saree" if name == "add-class" else "artgraph"))
     app.command("edits")(edits_command)
     app.command("undo")(undo_command)
     app.command("predict")(predict_command)
@@ -74,144 +75,110 @@ def register(app: typer.Typer) -> None:
 
 
 def create_command(
+    desk: Desk,
     label: Label,
     key: Key,
     set_: Set = None,
-    graph: Graph_ = "artgraph",
-    who: Who = None,
-    reason: Reason = "",
-    batch: Batch = None,
-    dry_run: DryRun = False,
 ) -> None:
     """A new node.
 
     korvai edit create Artist amrita-sher-gil --set title="Amrita Sher-Gil" --set birth=1913 --set death=1941
     """
-    with _desk(graph, who, reason, batch, dry_run) as desk:
-        desk.create_node(label, key, _typed(desk.domain.node_type(label).properties, set_))
+    desk.create_node(label, key, _typed(desk.domain.node_type(label).properties, set_))
 
 
 def set_command(
+    desk: Desk,
     label: Label,
     key: Key,
     assignments: Annotated[
         list[str], typer.Argument(metavar="PROPERTY=VALUE...", help="Without a value (year=) the property is removed.")
     ],
-    graph: Graph_ = "artgraph",
-    who: Who = None,
-    reason: Reason = "",
-    batch: Batch = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Set properties of a node; `year=` removes one.
 
     korvai edit set Artwork vincent-van-gogh_the-starry-night.jpg year=1889 --reason "museum's catalogue"
     """
-    with _desk(graph, who, reason, batch, dry_run) as desk:
-        for name, value in _typed(desk.domain.node_type(label).properties, assignments, removing=True).items():
-            desk.set_property(label, key, name, value)
+    for name, value in _typed(desk.domain.node_type(label).properties, assignments, removing=True).items():
+        desk.set_property(label, key, name, value)
 
 
 def link_command(
+    desk: Desk,
     label: Label,
     key: Key,
     relation: Relation,
     other: OtherKey,
     to_label: ToLabel = None,
     set_: Set = None,
-    graph: Graph_ = "artgraph",
-    who: Who = None,
-    reason: Reason = "",
-    batch: Batch = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Connect two nodes.
 
     korvai edit link Artist claude-monet Movement Impressionism
     """
-    with _desk(graph, who, reason, batch, dry_run) as desk:
-        known = {k: t for r in desk.domain.relations if r.type == relation for k, t in r.properties.items()}
-        desk.link(label, key, relation, other, other_label=to_label, properties=_typed(known, set_))
+    known = {k: t for r in desk.domain.relations if r.type == relation for k, t in r.properties.items()}
+    desk.link(label, key, relation, other, other_label=to_label, properties=_typed(known, set_))
 
 
 def unlink_command(
+    desk: Desk,
     label: Label,
     key: Key,
     relation: Relation,
     other: OtherKey,
     to_label: ToLabel = None,
-    graph: Graph_ = "artgraph",
-    who: Who = None,
-    reason: Reason = "",
-    batch: Batch = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Take a relation away.
 
     korvai edit unlink Artist claude-monet Movement Cubism
     """
-    with _desk(graph, who, reason, batch, dry_run) as desk:
-        desk.unlink(label, key, relation, other, other_label=to_label)
+    desk.unlink(label, key, relation, other, other_label=to_label)
 
 
 def wrong_command(
+    desk: Desk,
     label: Label,
     key: Key,
     relation: Relation,
     other: OtherKey,
-    reason: Annotated[str, typer.Option("--reason", help="Why it is wrong; kept with the edit.")],
     to_label: ToLabel = None,
-    graph: Graph_ = "artgraph",
-    who: Who = None,
-    batch: Batch = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Take a relation away because it is wrong, and say why.
 
     korvai edit wrong Artist claude-monet Teacher gustave-courbet --reason "they never met"
     """
-    with _desk(graph, who, reason, batch, dry_run) as desk:
-        desk.mark_wrong(label, key, relation, other, other_label=to_label)
+    desk.mark_wrong(label, key, relation, other, other_label=to_label)
 
 
 def move_command(
+    desk: Desk,
     items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Keys of the items.")],
     to: Annotated[str, typer.Option("--to", help="Key of the class they belong to.")],
     task: Task_ = None,
-    graph: Graph_ = "artgraph",
-    who: Who = None,
-    reason: Reason = "",
-    batch: Batch = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Move items from their class to another one.
 
     korvai edit move a.jpg b.jpg --to realism --task style
     """
-    with _desk(graph, who, reason, batch, dry_run) as desk:
-        for item in items:
-            desk.move(item, to, task=task)
+    for item in items:
+        desk.move(item, to, task=task)
 
 
 def merge_command(
+    desk: Desk,
     label: Label,
     keep: Annotated[str, typer.Argument(help="Key of the node that stays.")],
     duplicate: Annotated[str, typer.Argument(help="Key of the node that goes into it.")],
-    graph: Graph_ = "artgraph",
-    who: Who = None,
-    reason: Reason = "",
-    batch: Batch = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Make one node of two duplicates: relations and properties move, nothing is lost, `korvai undo` parts them again.
 
     korvai edit merge Artist claude-monet monet --dry-run
     """
-    with _desk(graph, who, reason, batch, dry_run) as desk:
-        desk.merge(label, keep, duplicate)
+    desk.merge(label, keep, duplicate)
 
 
 def add_class_command(
+    desk: Desk,
     key: Annotated[str, typer.Argument(help="Key of the new class.")],
     set_: Set = None,
     link: Annotated[
@@ -221,38 +188,27 @@ def add_class_command(
         list[str] | None, typer.Option("--item", help="Key of an item that belongs to it; may be repeated.")
     ] = None,
     task: Task_ = None,
-    graph: Graph_ = "saree",
-    who: Who = None,
-    reason: Reason = "",
-    batch: Batch = None,
-    dry_run: DryRun = False,
 ) -> None:
     """A new class with its relations; after `korvai refresh` it is ranked like any other.
 
     korvai edit add-class Maheshwari --set description="Light silk and cotton" --link HAS_BORDER=reversible
     """
-    with _desk(graph, who, reason, batch, dry_run) as desk:
-        label = desk.domain.task(task)[1].target
-        properties = _typed(desk.domain.node_type(label).properties, set_)
-        relations = list(_pairs(link or ()))
-        desk.add_class(key, properties, task=task, relations=relations, items=item or ())
+    label = desk.domain.task(task)[1].target
+    properties = _typed(desk.domain.node_type(label).properties, set_)
+    relations = list(_pairs(link or ()))
+    desk.add_class(key, properties, task=task, relations=relations, items=item or ())
 
 
 def delete_command(
+    desk: Desk,
     label: Label,
     key: Key,
-    graph: Graph_ = "artgraph",
-    who: Who = None,
-    reason: Reason = "",
-    batch: Batch = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Remove a node with its relations; `korvai undo` brings all of it back, but class vectors (`korvai refresh`).
 
     korvai edit delete Tag "misspelt tag" --dry-run
     """
-    with _desk(graph, who, reason, batch, dry_run) as desk:
-        desk.delete_node(label, key)
+    desk.delete_node(label, key)
 
 
 def edits_command(
@@ -415,6 +371,25 @@ def _decide(graph: str, *, accept: bool, dry_run: bool, ids: list[str] | None, *
         context.console.print(f"[yellow]{len(done.left):,} left open: their items were classified meanwhile[/]")
     if done.rows and not dry_run:
         context.console.print(f"batch {done.batch}; take it back with `korvai undo --batch {done.batch}`")
+
+
+def _with_shared_options(verb: Callable[..., None], *, graph: str) -> Callable[..., None]:
+    """The command that opens a desk by the options that all verbs share, and hands it to the verb."""
+    hints = get_type_hints(verb, localns={"Desk": object}, include_extras=True)
+    own = [part for name, part in inspect.signature(verb).parameters.items() if name != "desk"]
+    options = {"graph": (Graph_, graph), "who": (Who, None), "reason": (Reason, ""), "batch": (Batch, None)}
+    options["dry_run"] = (DryRun, False)
+
+    def command(**given: Any) -> None:
+        with _desk(*(given.pop(name) for name in options)) as desk:
+            verb(desk, **given)
+
+    kind = inspect.Parameter.KEYWORD_ONLY
+    shared = [inspect.Parameter(name, kind, annotation=a, default=d) for name, (a, d) in options.items()]
+    mine = [part.replace(kind=kind, annotation=hints[part.name]) for part in own]
+    command.__signature__ = inspect.Signature([*mine, *shared])  # type: ignore[attr-defined]
+    command.__doc__, command.__name__ = verb.__doc__, verb.__name__
+    return command
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from cli.context import console, graph, reporter, settings
-from cli.importing import AllOrNothing, Connections, DryRun, Offline, _show
+from cli.importing import AllOrNothing, Connections, DryRun, Offline, OverEdits, _show
 from kg.errors import SettingsError
 
 __all__ = ["register", "register_imports"]
@@ -106,6 +106,7 @@ def import_artgan_command(
     offline: Offline = False,
     connections: Connections = 3,
     all_or_nothing: AllOrNothing = False,
+    over_edits: OverEdits = False,
     dry_run: DryRun = False,
 ) -> None:
     """The ArtGAN lists of WikiArt: 81,446 real paintings with artist, year, style and genre, without images.
@@ -118,7 +119,7 @@ def import_artgan_command(
     """
     from kg.exchange.importing import How, import_artgan
 
-    how = How(offline, connections, all_or_nothing, dry_run)
+    how = How(offline, connections, all_or_nothing, dry_run, over_edits)
     _show(import_artgan(settings(), folder, reporter=reporter(), merge=merge, how=how))
 
 
@@ -130,6 +131,7 @@ def import_exchange_command(
     offline: Offline = False,
     connections: Connections = 3,
     all_or_nothing: AllOrNothing = False,
+    over_edits: OverEdits = False,
     dry_run: DryRun = False,
 ) -> None:
     """A folder of exchange files: the authors' raw export of ArtGraph, or what `korvai export` wrote.
@@ -140,7 +142,7 @@ def import_exchange_command(
     from kg.schema import load_domain
 
     known = load_domain(domain) if domain else None
-    how = How(offline, connections, all_or_nothing, dry_run)
+    how = How(offline, connections, all_or_nothing, dry_run, over_edits)
     _show(import_exchange(settings(), folder, reporter=reporter(), domain=known, how=how))
 
 

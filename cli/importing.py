@@ -13,7 +13,7 @@ from cli.context import console, graph, reporter, settings
 from kg.errors import SchemaViolation
 
 if TYPE_CHECKING:
-    from kg.importers.report import ImportReport
+    from kg.importers.report import ImportReport, Problem
 
 __all__ = ["register"]
 
@@ -23,6 +23,13 @@ _PIPE_WIDTH = 200  # a pipe has no width, and ids must come out whole
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and compare, report, and write nothing.")]
 AllOrNothing = Annotated[
     bool, typer.Option("--all-or-nothing", help="One problem, and everything is taken back again.")
+]
+OverEdits = Annotated[
+    bool,
+    typer.Option(
+        "--over-edits",
+        help="The files win over curators: relations marked wrong come back, edited values are overwritten.",
+    ),
 ]
 Connections = Annotated[int, typer.Option(min=1, max=16, help="Connections that write; one at a time commits.")]
 Offline = Annotated[
@@ -75,6 +82,7 @@ def import_saree_command(
     seeds: Annotated[
         str, typer.Option(help="Seed range of the renderings; `test` gives images marked as test.")
     ] = "train",
+    over_edits: OverEdits = False,
     dry_run: DryRun = False,
 ) -> None:
     """The saree craft graph: 17 clusters with their techniques, motifs, borders, places, and sarees rendered from them.
@@ -98,6 +106,7 @@ def import_saree_command(
             clusters=chosen,
             size_px=size_px,
             reporter=reporter(),
+            over_edits=over_edits,
             dry_run=dry_run,
         )
     _show(report)
@@ -109,6 +118,7 @@ def import_wikiart_command(
     all_classes: Annotated[
         bool, typer.Option("--all-classes", help="All 32 styles and 18 genres, not only those that occur.")
     ] = False,
+    over_edits: OverEdits = False,
     dry_run: DryRun = False,
 ) -> None:
     """A folder of paintings becomes an artgraph.
@@ -134,6 +144,7 @@ def import_wikiart_command(
             facts=facts,
             all_classes=all_classes,
             reporter=reporter(),
+            over_edits=over_edits,
             dry_run=dry_run,
         )
     _show(report)
@@ -150,6 +161,7 @@ def import_csv_command(
     offline: Offline = False,
     connections: Connections = 3,
     all_or_nothing: AllOrNothing = False,
+    over_edits: OverEdits = False,
     dry_run: DryRun = False,
 ) -> None:
     """Any node and relation tables (CSV, also .gz), by a mapping file or with columns named as the properties.
@@ -174,7 +186,9 @@ def import_csv_command(
         _show(import_csv_offline(settings(), what, **form))
         return
     with graph() as opened:
-        report = import_csv(opened, Store(settings().store_dir), what, connections=connections, **form)
+        report = import_csv(
+            opened, Store(settings().store_dir), what, connections=connections, over_edits=over_edits, **form
+        )
     _show(report)
 
 
@@ -183,6 +197,7 @@ def import_descriptions_command(
     domain: Domain = "artgraph",
     delimiter: Annotated[str, typer.Option(help="What separates the columns.")] = ",",
     encoding: Annotated[str, typer.Option(help="Encoding of the file.")] = "utf-8",
+    over_edits: OverEdits = False,
     dry_run: DryRun = False,
 ) -> None:
     """Texts about nodes, each with its source, licence and date; models read them.
@@ -196,7 +211,7 @@ def import_descriptions_command(
     from kg.schema import load_domain
     from kg.store import Store
 
-    form = {"delimiter": delimiter, "encoding": encoding, "dry_run": dry_run}
+    form = {"delimiter": delimiter, "encoding": encoding, "dry_run": dry_run, "over_edits": over_edits}
     with graph() as opened:
         store = Store(settings().store_dir)
         report = import_descriptions(opened, store, load_domain(domain), file, reporter=reporter(), **form)
@@ -245,6 +260,19 @@ def _pairs(options: list[str] | None) -> dict[str, Path]:
     return pairs
 
 
+def _alike_once(problems: list[Problem]) -> list[str]:
+    """What is wrong, each reason once with its first place: a thousand rows with one unknown style are one line."""
+    alike: dict[str, list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault(problem.reason, []).append(problem)
+    most_first = sorted(alike.values(), key=len, reverse=True)
+    lines = [
+        f"{same[0]}" + (f" ({len(same) - 1:,} more rows like this)" if len(same) > 1 else "") for same in most_first
+    ]
+    more = [f"… and {len(lines) - _SHOWN_PROBLEMS:,} more kinds"] if len(lines) > _SHOWN_PROBLEMS else []
+    return lines[:_SHOWN_PROBLEMS] + more
+
+
 def _show(report: ImportReport, headings: tuple[str, ...] = ("created", "updated", "unchanged")) -> None:
     table = Table("", *(f"[bold]{heading}" for heading in headings), box=None)
     for column in table.columns[1:]:
@@ -252,14 +280,18 @@ def _show(report: ImportReport, headings: tuple[str, ...] = ("created", "updated
     for what, *numbers in report.rows():
         table.add_row(what, *(f"{number:,}" for number in numbers[: len(headings)]))
     console.print(table)
-    for problem in report.problems[:_SHOWN_PROBLEMS]:
-        console.print(f"[yellow]![/] {escape(str(problem))}", soft_wrap=True)
+    for line in _alike_once(report.problems):
+        console.print(f"[yellow]![/] {escape(line)}", soft_wrap=True)
     if report.problems:
         more = f"; all of them: {escape(str(report.problems_file))}" if report.problems_file else ""
         console.print(
             f"[yellow]{len(report.problems):,} problem{'s' if len(report.problems) > 1 else ''}{more}[/]",
             soft_wrap=True,
         )
+    for line in _alike_once(report.kept):
+        console.print(f"[cyan]=[/] {escape(line)}", soft_wrap=True)
+    if report.kept:
+        console.print(f"[cyan]{len(report.kept):,} kept as curators left them[/]; --over-edits lets the files win")
     if report.rolled_back:
         console.print("[red]nothing was kept[/]: there are problems, and --all-or-nothing was asked")
         raise typer.Exit(1)

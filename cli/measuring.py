@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from cli import context
 if TYPE_CHECKING:
     from kg.snapshots.snapshot import Snapshot
     from training.evaluate import Table
+    from training.fusion.evaluating import FusionTable
 
 __all__ = ["register"]
 
@@ -23,6 +25,8 @@ def register(app: typer.Typer) -> None:
     """Add `korvai evaluate`."""
     _evaluate.command("saree")(saree)
     _evaluate.command("wikiart")(wikiart)
+    _evaluate.command("fusion")(fusion)
+    _evaluate.command("table")(table)
     app.add_typer(_evaluate, name="evaluate", rich_help_panel="Learn")
 
 
@@ -68,6 +72,55 @@ def wikiart(
             reporter=context.reporter(),
         )
     )
+
+
+def fusion(
+    task: Annotated[str, typer.Option(help="style or genre.")] = "style",
+    relation: Annotated[
+        str, typer.Option(help="Relation of items whose other end is known, or was never seen.")
+    ] = "Author",
+    without: Annotated[str, typer.Option(help="Relation type that one more table leaves out.")] = "Movement",
+    reveal: Annotated[bool, typer.Option(help="Also tell the gain as facts are revealed one by one.")] = True,
+) -> None:
+    """Paintings in the graph: image and graph together, beside look-up, stack and product of simpler models.
+
+    First with artists whom the museum knows, then with artists it never had (five folds over all items), with and
+    without their movements. The graph wants facts: `korvai import wikiart DIR --facts FILE`.
+    """
+    from kg.store import Store
+    from training.features import StoredFeatures
+    from training.fusion.evaluating import evaluate_disjoint, evaluate_known
+
+    settings, reporter, snapshot = context.settings(), context.reporter(), _snapshot("artgraph")
+    features = StoredFeatures(Store(settings.store_dir), image_spec=settings.vision_encoder, reporter=reporter)
+    asked = {"task": task, "relation": relation, "reporter": reporter}
+    name = f"eval.wikiart6.{task}_top1_artist"
+    _tell_fusion(evaluate_known(snapshot, features, reveal=reveal, **asked), f"{name}_known")
+    tables = evaluate_disjoint(snapshot, features, without=((), (without,)), **asked)
+    for table, ending in zip(tables, ("disjoint", f"disjoint_no_{without.lower()}"), strict=True):
+        _tell_fusion(table, f"{name}_{ending}")
+
+
+def table(
+    file: Annotated[Path, typer.Argument(help="CSV with the columns true and pred; a further column is a class.")],
+) -> None:
+    """Predictions that any model made: top-1, macro figures, each class; top-2, top-5 and ECE where probabilities are.
+
+    Intervals are 95 % of 2,000 bootstrap draws.
+    """
+    from training.judged_table import judge_table
+
+    context.console.print("\n".join(judge_table(file).lines()), soft_wrap=True, markup=False)
+
+
+def _tell_fusion(table: FusionTable, name: str) -> None:
+    from benchmarks.records import RESULTS
+    from training.evaluate import write_records
+
+    context.console.print(f"\n[bold]{table.title}[/]\n")
+    context.console.print("\n".join(table.lines()), soft_wrap=True, markup=False)
+    path = write_records([table.record(name, "korvai evaluate fusion")], RESULTS / "eval.json")
+    context.console.print(f"[dim]{path}[/]", soft_wrap=True)
 
 
 def _snapshot(domain: str) -> Snapshot:

@@ -41,7 +41,11 @@ def up(only: Only = _ALL) -> None:
 
     Example: [bold]korvai up --only neo4j,redis[/]
     """
-    _show(services.up(context.settings(), _names(only), context.reporter()))
+    chosen = _names(only)
+    states = services.up(context.settings(), chosen, context.reporter())
+    if "neo4j" in chosen:
+        _warm_capture()
+    _show(states)
 
 
 def down(only: Only = _ALL) -> None:
@@ -72,6 +76,15 @@ def logs(
             while follow:
                 _echo(stream)
                 time.sleep(_POLL_S)
+
+
+def _warm_capture() -> None:
+    """The first edit that somebody types after a start shall not wait until the capturing trigger is planned."""
+    from kg.changes.capture import warm_up
+    from kg.errors import KorvaiError
+
+    with contextlib.suppress(KorvaiError), context.graph() as graph:
+        warm_up(graph)
 
 
 def _names(only: str) -> tuple[str, ...]:

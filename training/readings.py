@@ -35,7 +35,7 @@ def words_of(snapshot: Any, phrases: Mapping[str, str], *, label: str) -> dict[s
             found.setdefault(relation, set()).update(str(snapshot.keys(other)[row]) for row in np.unique(rows))
     if not any(found.values()):
         raise RecipeConfigError(
-            f"readings: no {label} has one of the relations {', '.join(phrases) or '(phrases is empty)'}; "
+            f"readings: no {label} has one of the relations {', '.join(phrases)}; "
             "give it relations that have a phrase, or set readings=none"
         )
     return {relation: tuple(sorted(words)) for relation, words in sorted(found.items()) if words}

@@ -4,11 +4,11 @@
 // param  after     INTEGER         last id of the page before; -1 for the first
 // param  page_rows INTEGER         pairs a page
 // return items     LIST<INTEGER>   internal ids of the items
-// return images    LIST<LIST<ANY>> sha256, uri, width, height, split of each pair's image, null where unknown
+// return images    LIST<LIST<ANY>> lists of each pair's sha256, uri, width, height, split, null where unknown
 // return count     INTEGER         pairs on this page; 0 after the last
 // return last      INTEGER         highest id of the page
 MATCH (item:«item»)-[r:HAS_IMAGE]->(image:Image) WHERE id(r) > $after
 WITH item, r, image ORDER BY r LIMIT $page_rows
-RETURN collect(id(item)) AS items,
-       collect([image.sha256, image.uri, image.width, image.height, image.split]) AS images,
-       count(r) AS count, max(id(r)) AS last
+WITH collect(id(item)) AS items, collect(image) AS images, max(id(r)) AS last
+RETURN items, [name IN ['sha256', 'uri', 'width', 'height', 'split'] | [image IN images | image[name]]] AS images,
+       size(items) AS count, last

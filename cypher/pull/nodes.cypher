@@ -3,7 +3,8 @@
 // param  fields LIST<STRING>    properties to read, the key first
 // param  ids    LIST<INTEGER>   internal ids
 // return ids    LIST<INTEGER>   of the nodes that are there
-// return values LIST<LIST<ANY>> the fields' values, null where a node has none
+// return values LIST<LIST<ANY>> a list of values for each field, null where a node has none
 UNWIND $ids AS id
 MATCH (n) WHERE id(n) = id
-RETURN collect(id) AS ids, collect([field IN $fields | n[field]]) AS values
+WITH collect(n) AS nodes, collect(id) AS ids
+RETURN ids, [field IN $fields | [n IN nodes | n[field]]] AS values

@@ -21,7 +21,7 @@ from kg.errors import ServiceError, StatementError
 from kg.graph import Graph
 from kg.schema import OVERLAY_LABELS, Domain, domain_names, load_domain
 
-__all__ = ["BULK", "Capture", "install", "recorded", "remove", "status"]
+__all__ = ["BULK", "Capture", "install", "recorded", "remove", "status", "warm_up"]
 
 TRIGGER = "korvai_capture"
 BULK = 10_000
@@ -67,7 +67,23 @@ def install(graph: Graph, *domains: Domain, bulk: int = BULK) -> Capture:
         said["since"] = dt.datetime.now(dt.UTC).isoformat()
         _on_system(graph, "changes/install_trigger", name=TRIGGER, text=load("changes/watch").text, values=said)
     _wait_until(graph, there=True)
+    warm_up(graph)
     return status(graph)
+
+
+def warm_up(graph: Graph) -> bool:
+    """Have the trigger's statements planned, so that the first edit after a start need not wait for it; whether it ran.
+
+    A server plans them at the first edit otherwise, for seconds. Where nothing is captured this does nothing.
+    """
+    try:
+        if not _live(graph):
+            return False
+    except StatementError:  # no APOC
+        return False
+    with graph.transaction("changes/warm_up", metadata={"korvai": False}) as tx:  # as if a person had typed it
+        tx.run("changes/warm_up")
+    return True
 
 
 def remove(graph: Graph) -> None:

@@ -189,10 +189,11 @@ class Desk:
         Raises: NodeNotFound when there is no such relation, SchemaViolation.
         """
         other = other_label_of(self.domain, label, relation, other_label)
+        spellings = ((other, other_key), (other, self.domain.canonical(other, other_key)))
         found = [
             tie
             for tie in self._ties(label, key)
-            if tie.outgoing and tie.relation == relation and tie.other == (other, other_key)
+            if tie.outgoing and tie.relation == relation and tie.other in spellings
         ]
         if not found:
             there = sorted(

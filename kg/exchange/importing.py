@@ -30,6 +30,7 @@ class How:
     connections: int = CONNECTIONS
     all_or_nothing: bool = False
     dry_run: bool = False
+    over_edits: bool = False
 
 
 _ONLINE = How()
@@ -78,4 +79,5 @@ def import_columns(
     if how.offline:
         return load_offline(settings, columns, **form)
     with connect(settings) as graph:
-        return load_online(graph, Store(settings.store_dir), columns, connections=how.connections, **form)
+        form |= {"connections": how.connections, "over_edits": how.over_edits}
+        return load_online(graph, Store(settings.store_dir), columns, **form)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kg.importers.report import Problem
+from kg.importers.values import WHITESPACE
 from kg.schema import Domain, EdgeType
 
 __all__ = ["KEY", "SOURCE", "TARGET", "GraphColumns", "column_of", "edge_name", "property_of"]
@@ -65,6 +66,12 @@ class GraphColumns:
         """Rows of both ends in the nodes' tables, -1 where a key is not there. Shapes: two of (relations,) int64."""
         table = self.edges[edge_type]
         return self._rows_of(edge_type[0], table[SOURCE]), self._rows_of(edge_type[2], table[TARGET])
+
+    def trimmed(self) -> GraphColumns:
+        """The same with all keys and ends as `values.clean_key` makes them of a row's: without space around."""
+        nodes = {label: _trimmed(table, KEY) for label, table in self.nodes.items()}
+        edges = {edge_type: _trimmed(table, SOURCE, TARGET) for edge_type, table in self.edges.items()}
+        return GraphColumns(self.domain, nodes, edges)
 
     def check(self) -> list[Problem]:
         """What a loader could not take: unknown labels and relations, missing and duplicate keys, dangling ends.
@@ -145,6 +152,14 @@ def _lacking(table: pa.Table, *columns: str) -> str:
         if not pa.types.is_string(table.schema.field(column).type):
             return f"column {column!r} is {table.schema.field(column).type}; keys are strings"
     return ""
+
+
+def _trimmed(table: pa.Table, *names: str) -> pa.Table:
+    for name in names:
+        if name in table.column_names and pa.types.is_string(table[name].type):
+            column = pc.utf8_trim(table[name], characters=WHITESPACE)
+            table = table.set_column(table.column_names.index(name), name, column)
+    return table
 
 
 def _key_problems(label: str, keys: pa.ChunkedArray) -> Iterator[Problem]:

@@ -34,6 +34,7 @@ def import_csv(
     dry_run: bool = False,
     connections: int = CONNECTIONS,
     all_or_nothing: bool = False,
+    over_edits: bool = False,
 ) -> ImportReport:
     """Import the tables of a mapping file, or of `nodes` (label -> file) and `relations` (type -> file) of a domain.
 
@@ -41,7 +42,7 @@ def import_csv(
     """
     mapping = _mapping(what, nodes, relations, folder)
     form = {"kind": "csv", "source": _source(mapping), "reporter": reporter, "dry_run": dry_run}
-    form |= {"connections": connections, "all_or_nothing": all_or_nothing}
+    form |= {"connections": connections, "all_or_nothing": all_or_nothing, "over_edits": over_edits}
     with importing(graph, store, domain=mapping.domain, **form) as importer:
         _import_tables(importer, mapping)
     return importer.report

@@ -33,15 +33,15 @@ def import_descriptions(
     delimiter: str = ",",
     encoding: str = "utf-8",
     dry_run: bool = False,
+    over_edits: bool = False,
 ) -> ImportReport:
     """Set `description` and its source, licence and date on nodes that exist; others are reported.
 
     Raises: SchemaViolation (no such file or column), StoreError, GraphUnavailable.
     """
     file = Path(file)
-    with importing(
-        graph, store, domain=domain, kind="descriptions", source=str(file), reporter=reporter, dry_run=dry_run
-    ) as importer:
+    form = {"kind": "descriptions", "source": str(file), "reporter": reporter, "dry_run": dry_run}
+    with importing(graph, store, domain=domain, over_edits=over_edits, **form) as importer:
         rows = read_table(file, importer.problem, needed=_NEEDED, delimiter=delimiter, encoding=encoding)
         seen: set[tuple[str, str]] = set()
         with reporter.stage("descriptions", None, "rows") as advance:

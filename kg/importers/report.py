@@ -35,6 +35,8 @@ class ImportReport:
     unchanged: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
     problems_file: Path | None = None
+    kept: list[Problem] = field(default_factory=list)
+    """Rows, or values of rows, that were not taken because a curator's edit says otherwise."""
     dry_run: bool = False
     rolled_back: bool = False
     """All or nothing was asked, and it was nothing."""
@@ -55,12 +57,12 @@ class ImportReport:
         return [(name, self.created[name], self.updated[name], self.unchanged[name]) for name in names]
 
 
-def write_problems(store: Store, folder: Path, problems: list[Problem]) -> Path:
-    """Write all problems to `folder`/problems.csv and return its path.
+def write_problems(store: Store, folder: Path, problems: list[Problem], *, name: str = "problems.csv") -> Path:
+    """Write all problems to a file in `folder` and return its path.
 
     Raises: StoreError.
     """
-    path = folder / "problems.csv"
+    path = folder / name
     with store.atomic_write(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
         writer = csv.writer(text)

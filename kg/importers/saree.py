@@ -59,6 +59,7 @@ def import_saree(
     workers: int = 2,
     reporter: Reporter,
     dry_run: bool = False,
+    over_edits: bool = False,
 ) -> ImportReport:
     """Import the craft's facts, `per_cluster` renderings of each cluster (0: facts only), and photographs.
 
@@ -76,9 +77,8 @@ def import_saree(
         raise SchemaViolation(f"import saree: --images {images_dir} is not a folder; it holds one folder a cluster")
     if per_cluster and chosen:
         render_job(rendering_job(chosen[0], 1, rng_range=rng_range, size_px=size_px))  # says now what cannot be drawn
-    with importing(
-        graph, store, domain=domain, kind="saree", source=source, reporter=reporter, dry_run=dry_run
-    ) as importer:
+    form = {"kind": "saree", "source": source, "reporter": reporter, "dry_run": dry_run}
+    with importing(graph, store, domain=domain, over_edits=over_edits, **form) as importer:
         _import_facts(importer, left_out)
         wanted = _wanted(importer, chosen, per_cluster=per_cluster, rng_range=rng_range, size_px=size_px)
         if dry_run:

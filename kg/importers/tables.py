@@ -18,6 +18,7 @@ from kg.importers.report import ImportReport
 from kg.importers.undo import undo_import
 from kg.importers.values import clean_key, clean_properties, in_batches
 from kg.loading.batch import Batch
+from kg.loading.curated import Curated
 from kg.loading.engine import EdgeRows, Engine, Lost, NodeValues
 from kg.loading.lease import Lease
 from kg.loading.specs import EdgeSpec, NodeSpec, edge_spec, node_spec
@@ -88,8 +89,11 @@ def importing(
     dry_run: bool = False,
     connections: int = CONNECTIONS,
     all_or_nothing: bool = False,
+    over_edits: bool = False,
 ) -> Iterator[Importer]:
     """An import of one domain: yields the `Importer`, whose `report` is complete when the block has ended.
+
+    What curators edited stays as they left it and is told in `report.kept`, unless `over_edits`.
 
     Waits until no other import runs. With `all_or_nothing` a single problem, or an error, takes the whole batch back.
     Raises: SchemaViolation (labels that another domain has), StoreError, GraphUnavailable.
@@ -104,7 +108,8 @@ def importing(
             lease = None if dry_run else stack.enter_context(Lease(graph, reporter))
             batch = Batch(graph, store, lease, domain=domain, kind=kind, source=source)
             writers = stack.enter_context(Writers(graph, lease, connections=connections))
-            engine = Engine(graph, batch, lease, writers, reporter)
+            curated = Curated.nothing() if over_edits else Curated.read(graph, domain)
+            engine = Engine(graph, batch, lease, writers, reporter, curated)
             importer = Importer(graph, store, batch, engine, domain=domain, reporter=reporter)
             stack.enter_context(_closing(batch))
             yield importer
@@ -202,7 +207,11 @@ class Importer:
 
     def columns(self, spec: EdgeSpec, rows: EdgeRows, where: Where) -> None:
         """Upsert relations that are columns already; `where` names them in problems."""
-        self._sink.relations(spec, rows, lambda row, why: self.problem(where, f"{why} ({rows.sources[row]!r})"))
+
+        def lost(row: int, why: str, *, kept: bool = False) -> None:
+            self._tell(where, why if kept else f"{why} ({rows.sources[row]!r})", kept=kept)
+
+        self._sink.relations(spec, rows, lost)
 
     def missing(self, label: str, keys: Iterable[str]) -> set[str]:
         """Which of these keys no node of the label has."""
@@ -262,11 +271,14 @@ class Importer:
         if not rows:
             return
         sources, targets, properties, places = zip(*rows, strict=True)
-        self._sink.relations(
-            spec,
-            EdgeRows(sources, targets, properties if any(properties) else None),
-            lambda row, why: self.problem(places[row], why),
-        )
+
+        def lost(row: int, why: str, *, kept: bool = False) -> None:
+            self._tell(places[row], why, kept=kept)
+
+        self._sink.relations(spec, EdgeRows(sources, targets, properties if any(properties) else None), lost)
+
+    def _tell(self, where: Where, why: str, *, kept: bool) -> None:
+        (self._batch.keep if kept else self._batch.problem)(where.file, where.line, why)
 
     def _types(self, what: str | EdgeSpec) -> Mapping[str, str]:
         if isinstance(what, EdgeSpec):

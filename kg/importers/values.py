@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
 
-__all__ = ["clean_key", "clean_properties", "in_batches"]
+__all__ = ["WHITESPACE", "clean_key", "clean_properties", "in_batches"]
 
 Item = TypeVar("Item")
 
 _MAX_KEY_BYTES = 4_000
 """Neo4j's range index refuses keys of about 8 kB."""
+
+WHITESPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+"""What `str.strip` takes away, for those that trim whole columns."""
 
 _INT64 = range(-(2**63), 2**63)
 _TRUE, _FALSE = {"true", "yes", "y", "1"}, {"false", "no", "n", "0"}

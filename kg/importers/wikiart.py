@@ -54,6 +54,7 @@ def import_wikiart(
     facts: Path | None = None,
     all_classes: bool = False,
     dry_run: bool = False,
+    over_edits: bool = False,
 ) -> ImportReport:
     """Import a folder of paintings; a second time it changes nothing.
 
@@ -66,9 +67,8 @@ def import_wikiart(
         raise SchemaViolation(
             f"import wikiart: {folder} is not a folder; give the one that holds labels.csv or the style folders"
         )
-    with importing(
-        graph, store, domain=domain, kind="wikiart", source=str(folder), reporter=reporter, dry_run=dry_run
-    ) as importer:
+    form = {"kind": "wikiart", "source": str(folder), "reporter": reporter, "dry_run": dry_run}
+    with importing(graph, store, domain=domain, over_edits=over_edits, **form) as importer:
         table = folder / "labels.csv"
         found = _from_table(importer, table) if table.is_file() else _from_folders(importer, folder)
         paintings = list(_distinct(importer, found))

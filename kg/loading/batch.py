@@ -55,6 +55,10 @@ class Batch:
         """Report a row that is not taken."""
         self.report.problems.append(Problem(file, line, reason))
 
+    def keep(self, file: str, line: int, reason: str) -> None:
+        """Report a row, or a value of one, that gives way to a curator's edit."""
+        self.report.kept.append(Problem(file, line, reason))
+
     def write_problems(self) -> None:
         """Put the problems met so far in the order of files and lines, and write them beside the journal."""
         problems = self.report.problems
@@ -62,6 +66,8 @@ class Batch:
         problems.sort(key=lambda problem: (files[problem.file], problem.line))
         if problems and not self.dry_run:
             self.report.problems_file = write_problems(self._store, self.folder, problems)
+        if self.report.kept and not self.dry_run:
+            write_problems(self._store, self.folder, self.report.kept, name="kept.csv")
 
 
 def new_id(kind: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from kg.graph import Graph
 from kg.importers.journal import Entry
 from kg.importers.values import in_batches
 from kg.loading.batch import Batch
+from kg.loading.curated import Curated
 from kg.loading.lease import Lease
 from kg.loading.pairs import distinct, grouped, not_in
 from kg.loading.specs import EdgeSpec, NodeSpec, filled
@@ -32,11 +33,17 @@ __all__ = ["EdgeRows", "Engine", "Lost", "NodeValues"]
 
 _KEYS_A_PAGE = 4_000
 _NODES_A_TRANSACTION = 2_000
-_RELATIONS_A_TRANSACTION = 10_000
+_RELATIONS_A_TRANSACTION = 20_000
 _TRIES = 5
 
-Lost = Callable[[int, str], None]
-"""`lost(row, why)`: a row that could not be taken."""
+
+class Lost(Protocol):
+    """Told of each row that could not be taken, or (`kept`) that gives way to a curator's edit."""
+
+    def __call__(self, row: int, why: str, *, kept: bool = False) -> None:
+        """Why this row is not in the graph as it says."""
+
+
 Identity = tuple[Any, ...]
 
 
@@ -60,8 +67,17 @@ class EdgeRows:
 class Engine:
     """Upserts nodes and relations into a graph, for one batch."""
 
-    def __init__(self, graph: Graph, batch: Batch, lease: Lease | None, writers: Writers, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        batch: Batch,
+        lease: Lease | None,
+        writers: Writers,
+        reporter: Reporter,
+        curated: Curated | None = None,
+    ) -> None:
         self._graph, self._batch, self._lease = graph, batch, lease
+        self._curated = curated or Curated.nothing()
         self._writers, self._reporter = writers, reporter
         self._ids: dict[str, dict[str, int]] = {}
         self._made: dict[str, set[int]] = {}
@@ -77,9 +93,9 @@ class Engine:
         """Make the relations that are missing, and set the properties that differ; `lost(row, why)` for the others."""
         told: set[tuple[int, str]] = set()
 
-        def once(row: int, why: str) -> None:
+        def once(row: int, why: str, *, kept: bool = False) -> None:
             if (row, why) not in told:
-                lost(row, f"{spec}: {why}")
+                lost(row, f"{spec}: {why}", kept=kept)
             told.add((row, why))
 
         self._again_if_lost(lambda: self._upsert_relations(spec, rows, once))
@@ -125,7 +141,8 @@ class Engine:
     def _upsert_nodes(self, spec: NodeSpec, wanted: Mapping[str, NodeValues]) -> None:
         there = self._existing_nodes(spec, wanted)
         fresh = [key for key in wanted if key not in there]
-        changed = {key: pair for key, old in there.items() if (pair := _difference(old, wanted[key]))[1]}
+        differing = ((key, _difference(old, wanted[key])) for key, old in there.items())
+        changed = {key: pair for key, (old, new) in differing if (pair := self._not_curated(spec, key, old, new))[1]}
         self._count(spec.label, len(fresh), len(changed), len(there) - len(changed))
         if self._batch.dry_run:
             known = self._ids.setdefault(spec.label, {})
@@ -141,6 +158,17 @@ class Engine:
         made = self._write_nodes(spec, rows)
         self._made.setdefault(spec.label, set()).update(made)
         self._write_nodes(spec, [(key, new) for key, (_, new) in changed.items()])
+
+    def _not_curated(
+        self, spec: NodeSpec, key: str, old: dict[str, Any], new: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(old, new) without the properties that a curator has written."""
+        edited = self._curated.of_node(spec, key)
+        for name in edited.keys() & new.keys():
+            if not self._counted:
+                self._batch.keep(spec.label, 0, f"{key!r}: {name} stays as it was {edited[name]}")
+            del old[name], new[name]
+        return old, new
 
     def _existing_nodes(self, spec: NodeSpec, wanted: Mapping[str, NodeValues]) -> dict[str, dict[str, Any]]:
         parts = (part for values in wanted.values() for part in (values.properties, values.defaults))
@@ -198,19 +226,26 @@ class Engine:
         no_source = self.missing(spec.source, rows.sources)
         no_target = self.missing(spec.target, rows.targets)
         from_key, to_key = self._ids[spec.source.label], self._ids[spec.target.label]
-        if not no_source and not no_target:
+        ends = rows.sources, rows.targets
+        if not no_source and not no_target and not self._curated.removes(spec):
             at = np.arange(len(rows.sources))
         else:
             at = np.fromiter(self._whole(spec, rows, (no_source, no_target), lost), np.int64)
-        sources = np.fromiter((from_key[rows.sources[n]] for n in at), np.int64, len(at))
-        targets = np.fromiter((to_key[rows.targets[n]] for n in at), np.int64, len(at))
+            ends = tuple([column[n] for n in at] for column in ends)
+        sources, targets = (
+            np.fromiter(map(known.__getitem__, column), np.int64, len(at))
+            for known, column in zip((from_key, to_key), ends, strict=True)
+        )
         return sources, targets, at
 
     def _whole(self, spec: EdgeSpec, rows: EdgeRows, gone: tuple[set[str], set[str]], lost: Lost) -> Iterator[int]:
         labels = spec.source.label, spec.target.label
         for n, ends in enumerate(zip(rows.sources, rows.targets, strict=True)):
             bad = [(label, key) for label, key, absent in zip(labels, ends, gone, strict=True) if key in absent]
-            if not bad:
+            removed = self._curated.removed(spec, *ends)
+            if removed is not None:
+                lost(n, f"{ends[0]!r} to {ends[1]!r} stays away, {removed}", kept=True)
+            elif not bad:
                 yield n
             for label, key in bad:
                 lost(n, f"there is no {label} {key!r}")
@@ -254,9 +289,16 @@ class Engine:
         return keep[fresh]
 
     def _create(self, statement: str, spec: EdgeSpec, portions: Iterable[list[list[Any]]]) -> None:
-        filled_in, portions = filled(f"import/{statement}", spec), list(portions)
-        created = self._writers.write(filled_in, ({"groups": part} for part in portions))
-        wanted = sum(len(targets) for part in portions for _, targets in part)
+        """Write portions as they come: the first are on their way while the next is put together."""
+        wanted = 0
+
+        def counted() -> Iterator[dict[str, Any]]:
+            nonlocal wanted
+            for part in portions:
+                wanted += sum(len(targets) for _, targets in part)
+                yield {"groups": part}
+
+        created = self._writers.write(filled(f"import/{statement}", spec), counted())
         if wanted != sum(row["created"] for row in created):
             # An end was deleted between our reading and our writing: read again, so that the row is reported.
             raise GraphUnavailable(f"{spec}: nodes disappeared while their relations were made")
@@ -275,7 +317,7 @@ class Engine:
             old = known.setdefault(name, properties)
             if old is properties:
                 fresh.append((source, target, n))
-            elif new := {k: value for k, value in properties.items() if not _same(old.get(k), value)}:
+            elif new := self._new_properties(spec, rows, n, old):
                 changed.append((n, {k: old.get(k) for k in new}, new))
                 known[name] = {**old, **new}
         if self._batch.dry_run:
@@ -287,6 +329,18 @@ class Engine:
         if not self._batch.dry_run:
             self._create_with_properties(spec, rows, fresh)
             self._update(spec, rows, changed)
+
+    def _new_properties(self, spec: EdgeSpec, rows: EdgeRows, n: int, old: Mapping[str, Any]) -> dict[str, Any]:
+        """Properties of a relation that differ, without those that a curator has written."""
+        said = rows.properties[n] if rows.properties is not None else {}
+        new = {name: value for name, value in said.items() if not _same(old.get(name), value)}
+        edited = self._curated.of_relation(spec, rows.sources[n], rows.targets[n])
+        for name in edited.keys() & new.keys():
+            if not self._counted:
+                why = f"{rows.sources[n]!r} to {rows.targets[n]!r}: {name} stays as it was {edited[name]}"
+                self._batch.keep(str(spec), 0, why)
+            del new[name]
+        return new
 
     def _existing_relations(self, spec: EdgeSpec, sources: np.ndarray) -> dict[Identity, Mapping[str, Any]]:
         known: dict[Identity, Mapping[str, Any]] = {}
@@ -343,7 +397,7 @@ def _difference(old: Mapping[str, Any], wanted: NodeValues) -> tuple[dict[str, A
 
 def _portion(rows: int, connections: int, most: int) -> int:
     """Rows a transaction: all connections have work, and none a transaction too small to be worth it."""
-    return min(most, max(-(-rows // connections), most // 5, 1))
+    return min(most, max(-(-rows // connections), most // 10, 1))
 
 
 def _identity(spec: EdgeSpec, properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,12 @@ class Lease:
         self._tx = tx
 
     def _say(self) -> None:
+        """What the wait is about: the transactions that hold a lease, the server's word; else it is only slow."""
         with suppress(KorvaiError):
+            holders = self._graph.run("import/lease_holders")[0]["holders"]
+            if holders <= 1:  # our own attempt
+                self._reporter.note("the server is slow to answer; no other import is running")
+                return
             running = [
                 row["id"] for row in self._graph.run("import/list_batches", limit=5) if row["state"] == "running"
             ]

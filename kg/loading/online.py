@@ -33,14 +33,17 @@ def load_online(
     connections: int = CONNECTIONS,
     dry_run: bool = False,
     all_or_nothing: bool = False,
+    over_edits: bool = False,
 ) -> ImportReport:
     """Upsert a graph, or a part of one whose other ends are there already; a second time it creates nothing.
 
     `problems` are those of reading it; they stand in the report too. `kind` and `source` name the batch.
     Raises: SchemaViolation (unknown labels or relations, another domain's labels), StoreError, GraphUnavailable.
     """
+    columns = columns.trimmed()
     form = {"kind": kind, "source": source, "reporter": reporter, "dry_run": dry_run, "connections": connections}
-    with importing(graph, store, domain=columns.domain, all_or_nothing=all_or_nothing, **form) as importer:
+    form |= {"all_or_nothing": all_or_nothing, "over_edits": over_edits}
+    with importing(graph, store, domain=columns.domain, **form) as importer:
         importer.report.problems += problems
         with reporter.stage("nodes", columns.node_count, "nodes") as advance:
             for label, table in columns.nodes.items():

@@ -38,6 +38,7 @@ def sound_part(columns: GraphColumns) -> Sound:
 
     Raises: SchemaViolation for labels, relations or columns that the domain does not have.
     """
+    columns = columns.trimmed()
     problems = columns.check()
     known = {*columns.domain.node_types, *map(edge_name, columns.domain.edge_types)}
     for problem in problems:

@@ -14,6 +14,8 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
+from kg.snapshots.ordering import order_by_two
+
 __all__ = ["chances", "few_of", "first_by_chance", "key_hashes"]
 
 _KEYS_AT_ONCE = 8_192
@@ -53,15 +55,15 @@ def first_by_chance(near: np.ndarray, far: np.ndarray, chance: np.ndarray, wante
     Shapes: near, far (n,) small integers, chance by far node -> (picked,) places
     """
     place = _ample(near, chance[far], wanted)
+    place = place[order_by_two(near[place], chance[far[place]])]
     near, far = near[place], far[place]
-    order = np.lexsort((far, chance[far], near))
-    place, near, far = place[order], near[order], far[order]
     fresh = np.ones(len(place), bool)
     fresh[1:] = (near[1:] != near[:-1]) | (far[1:] != far[:-1])
     place, near = place[fresh], near[fresh]
-    # Near nodes stand together, so a pair's rank is its distance from its node's first.
-    rank = np.arange(len(near)) - np.searchsorted(near, near)
-    return place[rank < wanted]
+    # Near nodes stand together, so a node has more than it wants where so many pairs before is the same node.
+    within = np.ones(len(near), bool)
+    np.not_equal(near[wanted:], near[: max(len(near) - wanted, 0)], out=within[wanted:])
+    return place[within]
 
 
 def _ample(near: np.ndarray, chance: np.ndarray, wanted: int) -> np.ndarray:

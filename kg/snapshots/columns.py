@@ -1,7 +1,9 @@
 """What becomes of a page that was read: arrays, at once, so that no long list of Python numbers or texts ever lives?
 
-A Python integer takes five times its slot in an array. Each kind of column takes pages as the statements `pull/…_page`
-return them and can say whether it equals another reading of the same part.
+A Python integer takes five times its slot in an array. Pages hold a list a column and never one a row: Python's garbage
+collector walks through everything whenever many small lists were made, which costs more than reading them. Each kind of
+column takes pages as the statements `pull/…_page` return them and can say whether it equals another reading of the same
+part.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ class Columns:
 
 @dataclass
 class NodeColumns(Columns):
-    """Nodes of one label: internal ids, keys, and the texts that `texts_of` makes of the values' rows.
+    """Nodes of one label: internal ids, keys, and the texts that `texts_of` makes of the values' columns.
+
+    The key is the first column.
 
     Shapes, once joined: ids (n,) integers, keys and texts n strings; a missing key is an empty one.
     """
@@ -54,7 +58,7 @@ class NodeColumns(Columns):
     def add(self, page: Page) -> None:
         values = page["values"]
         self.ids.append(_integers(page["ids"]))
-        self.keys.append(_strings([row[0] for row in values]))
+        self.keys.append(_strings(values[0]))
         self.texts.append(self.texts_of(values))
 
     def _content(self) -> Iterator[Any]:
@@ -92,7 +96,7 @@ class ImageColumns(Columns):
     images: list[pa.RecordBatch] = field(default_factory=list)
 
     def add(self, page: Page) -> None:
-        sha256, uri, width, height, split = zip(*page["images"], strict=True)
+        sha256, uri, width, height, split = page["images"]
         self.items.append(_integers(page["items"]))
         self.images.append(
             pa.record_batch(

@@ -140,14 +140,17 @@ class GraphNeighbours:
         """The nodes of labels of which the same fields are wanted."""
         columns = {label: node_columns(self.domain, label) for label in labels}
         ids = np.concatenate([self._ids[label][places[label]] for label in labels])
+        ends = np.cumsum([len(places[label]) for label in labels])
         for start in range(0, len(ids), _ROWS_A_PAGE):
-            some = ids[start : start + _ROWS_A_PAGE].tolist()
-            (page,) = self._graph.stream("pull/nodes", ids=some, fields=list(fields))
-            for label in labels:
-                known = self._places(label, np.array(page["ids"], np.int64))
-                mine = np.flatnonzero(known >= 0)
-                if len(mine):
-                    columns[label].add({"ids": known[mine], "values": [page["values"][place] for place in mine]})
+            some = ids[start : start + _ROWS_A_PAGE]
+            (page,) = self._graph.stream("pull/nodes", ids=some.tolist(), fields=list(fields))
+            # Where each node that was found stood among those asked for, and so of which label it is.
+            asked = start + _places_in(some, page["ids"])
+            for label, begin, end in zip(labels, [0, *ends], ends, strict=False):
+                mine = np.flatnonzero((begin <= asked) & (asked < end)).tolist()
+                if mine:
+                    values = [[column[place] for place in mine] for column in page["values"]]
+                    columns[label].add({"ids": places[label][asked[mine] - begin], "values": values})
         return columns
 
     def _answers(self, kind: tuple[bool, int], places: Mapping[int, int], asked: Sequence[Asked]) -> dict[int, Found]:
@@ -221,13 +224,13 @@ class GraphNeighbours:
             if not page["count"]:
                 break
             ids.append(np.array(page["ids"], np.int64))
-            hashes.append(key_hashes(label, _keys(label, page["values"])))
+            hashes.append(key_hashes(label, _keys(label, page["values"][0])))
             after = page["last"]
         self._ids[label], self._hashes[label] = np.concatenate(ids), np.concatenate(hashes)
 
 
-def _keys(label: str, values: Sequence[Sequence[object]]) -> pa.Array:
-    keys = [str(value) if value is not None else "" for (value,) in values]
+def _keys(label: str, values: Sequence[object]) -> pa.Array:
+    keys = [str(value) if value is not None else "" for value in values]
     if "" in keys:
         raise SchemaViolation(f"neighbourhood: a {label} node has no key; `korvai validate` names it")
     return pa.array(keys, pa.large_string())

@@ -26,6 +26,7 @@ from kg.snapshots.content import TABLE_COLUMNS, Content, NodeTable, images_of
 from kg.snapshots.folder import MANIFEST, write_content
 from kg.snapshots.graph_neighbours import GraphNeighbours
 from kg.snapshots.heterograph import heterograph
+from kg.snapshots.ordering import distinct, ranges
 from kg.snapshots.sampling import Caps, Plan, Sample, sample
 from kg.snapshots.snapshot import Snapshot, rows_of_keys
 
@@ -150,9 +151,9 @@ def _from_snapshot(
 
 def _images_in(snapshot: Snapshot, rows: np.ndarray) -> tuple[pa.Table, np.ndarray]:
     items, images = snapshot.item_images
-    first, last = np.searchsorted(items, rows), np.searchsorted(items, rows, side="right")
-    pair = np.concatenate([np.zeros(0, int), *(np.arange(a, b) for a, b in zip(first, last, strict=True) if b > a)])
-    kept = np.unique(images[pair])
+    first = np.searchsorted(items, rows)
+    pair = ranges(first, np.searchsorted(items, rows, side="right") - first)
+    kept = distinct(images[pair])
     places = np.stack([np.searchsorted(rows, items[pair]), np.searchsorted(kept, images[pair])])
     return snapshot.image_table.take(pa.array(kept)), places.astype(np.int32)
 
@@ -199,8 +200,8 @@ def _built(
     rows_of = {name: _local(numbers) for name, numbers in order.items()}
     edges = {}
     for edge_type, (source, target) in found.edges.items():
-        pairs = np.stack([rows_of[edge_type[0]](source), rows_of[edge_type[2]](target)]).astype(np.int32)
-        edges[edge_type] = pairs[:, np.lexsort(pairs[::-1])]
+        pairs = np.sort((rows_of[edge_type[0]](source) << 32) | rows_of[edge_type[2]](target))
+        edges[edge_type] = np.stack([pairs >> 32, pairs & 0xFFFFFFFF]).astype(np.int32)
     reached = {name: np.argsort(rows_of[name](numbers)) for name, numbers in found.nodes.items()}
     hops = {name: found.hops[name][place] for name, place in reached.items()}
     ranks = {name: found.ranks[name][place] for name, place in reached.items()}
@@ -243,7 +244,7 @@ def _part(content: Content, kept: Mapping[str, np.ndarray]) -> Content:
         edges[edge_type] = np.stack(ends)[:, (ends[0] >= 0) & (ends[1] >= 0)].astype(np.int32)
     items, image = _place(kept[content.domain.item], content.item_image[0]), content.item_image[1]
     items, image = items[items >= 0], image[items >= 0]
-    images = np.unique(image)
+    images = distinct(image)
     pairs = np.stack([items, np.searchsorted(images, image)]).astype(np.int32)
     return Content(content.domain, nodes, edges, {}, content.images.take(pa.array(images)), pairs, content.tables)
 
@@ -257,9 +258,10 @@ def _place(kept: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _local(numbers: np.ndarray):
-    """From the source's numbers to rows."""
-    by_number = np.argsort(numbers)
-    return lambda wanted: by_number[np.searchsorted(numbers, wanted, sorter=by_number)]
+    """From the source's numbers to rows, through a list as long as the highest number."""
+    rows = np.empty(int(numbers.max(initial=-1)) + 1, np.int64)
+    rows[numbers] = np.arange(len(numbers))
+    return rows.__getitem__
 
 
 def _strings(pages: Sequence[pa.Array]) -> pa.Array:

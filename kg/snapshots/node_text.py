@@ -14,8 +14,11 @@ import pyarrow.compute as pc
 
 __all__ = ["node_text", "node_texts"]
 
-_UNTIDY = r"^$|^[\s,;]|[\s,;]$|\s\s|[^\S ]|[^\x00-\x7f]|\(\s*\)|\[\s*\]|\s[,.;:!?]|[,;][,;.]|\.\."
-"""What a text that `_tidy` would change has somewhere; beyond ASCII there are more blanks than Arrow's \\s knows."""
+_UNTIDY = (
+    r"^$|^[ ,;]|[ ,;]$|  |[\x00-\x1f\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
+    r"|\( ?\)|\[ ?\]| [,.;:!?]|[,;][,;.]|\.\."
+)
+"""What a text that `_tidy` would change has somewhere; Arrow's \\s knows few of the blanks that Python's knows."""
 
 _CLAUSE_END = re.compile(r"(?<=[,.;])\s+")
 _TIDY = (
@@ -35,15 +38,15 @@ def node_text(template: str, properties: Mapping[str, Any], *, otherwise: str) -
     {birth_place}." makes "Amrita Sher-Gil." and never "Amrita Sher-Gil, born."
     """
     fields = tuple(properties)
-    (text,) = node_texts(template, fields, [tuple(properties.values())], otherwise=otherwise).to_pylist()
+    columns = [[value] for value in properties.values()] or [[None]]
+    (text,) = node_texts(template, fields, columns, otherwise=otherwise).to_pylist()
     return text
 
 
-def node_texts(template: str, fields: Sequence[str], rows: Sequence[Sequence[Any]], *, otherwise: str) -> pa.Array:
-    """The texts of many nodes, whose rows hold the values of `fields`; see `node_text`."""
-    by_field = zip(*rows, strict=True) if rows else [()] * len(fields)
-    texts = {name: _texts(column) for name, column in zip(fields, by_field, strict=True)}
-    shape = np.zeros(len(rows), np.int64)
+def node_texts(template: str, fields: Sequence[str], columns: Sequence[Sequence[Any]], *, otherwise: str) -> pa.Array:
+    """The texts of many nodes, of which each column holds the values of one of `fields`; see `node_text`."""
+    texts = {name: _texts(column) for name, column in zip(fields, columns, strict=False)}
+    shape = np.zeros(len(columns[0]), np.int64)
     for place, column in enumerate(texts.values()):
         shape |= pc.not_equal(column, "").to_numpy(zero_copy_only=False).astype(np.int64) << place
     pieces, order = [pa.array([], pa.large_string())], [np.zeros(0, np.int64)]
@@ -56,6 +59,13 @@ def node_texts(template: str, fields: Sequence[str], rows: Sequence[Sequence[Any
 
 
 def _texts(column: Sequence[Any]) -> pa.Array:
+    """Most columns hold nothing but texts or nothing but whole numbers, which Arrow writes as Python does."""
+    try:
+        alike = pa.array(column)
+    except (pa.ArrowException, OverflowError):
+        alike = None
+    if isinstance(alike, pa.Array) and alike.type in (pa.string(), pa.int64(), pa.null()):
+        return pc.fill_null(alike.cast(pa.large_string()), "")
     return pa.array([value if type(value) is str else _as_text(value) for value in column], pa.large_string())
 
 
@@ -103,7 +113,11 @@ def _clauses(template: str) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _tidied(texts: pa.Array, otherwise: str) -> pa.Array:
-    """Few texts need tidying, so all are looked through at once and those few are tidied one by one."""
+    """Few texts need tidying, so all are looked through at once and those few are tidied one by one.
+
+    Not those that merely end in a blank, as every text does whose last field is missing.
+    """
+    texts = pc.utf8_trim(texts, " ")
     untidy = pc.match_substring_regex(texts, _UNTIDY)
     if not pc.any(untidy).as_py():
         return texts

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kg.snapshots.chance import few_of, first_by_chance
+from kg.snapshots.ordering import distinct
 from kg.snapshots.sources import Asked, Found, Source
 
 __all__ = ["picked"]
@@ -80,7 +81,7 @@ class _Pick:
         kept = np.ones(len(found.near), bool)
         short = np.zeros(len(places), bool)
         if few:
-            pairs = np.unique((found.near << 32) | found.far)
+            pairs = distinct((found.near << 32) | found.far)
             short = np.bincount(pairs >> 32, minlength=len(places)) < self._wanted
             kept = ~short[found.near]
         self._near.append(places[found.near[kept]])

@@ -174,8 +174,8 @@ def _concept_part() -> Part:
     return _nodes("Concept", ("key", "name"), partial(NodeColumns, _names))
 
 
-def _names(rows: Sequence[Sequence[Any]]) -> pa.Array:
-    return pa.array([str(name or "") for _, name in rows], pa.large_string())
+def _names(columns: Sequence[Sequence[Any]]) -> pa.Array:
+    return pa.array([str(name or "") for name in columns[1]], pa.large_string())
 
 
 def _nodes(label: str, fields: Sequence[str], columns: Callable[[], Columns]) -> Part:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from kg.errors import SettingsError
 from kg.progress import Reporter
 from kg.schema import Domain, EdgeType
 from kg.snapshots.chance import chances
+from kg.snapshots.ordering import distinct, first_places, is_among
 from kg.snapshots.picking import picked
 from kg.snapshots.sources import Asked, Direction, Source, directions
 
@@ -91,7 +93,7 @@ def sample(
     walk.begin(label, seeds)
     with reporter.stage("walking out", len(plan.fan_outs), "hops") as advance:
         for hop in range(len(plan.fan_outs)):
-            chance = {label: chances(source.hashes(label), rng_seed=rng_seed, hop=hop) for label in walk.labels}
+            chance = _Chances(source, rng_seed, hop)
             asked = {
                 Asked(direction, walk.frontier[direction.near]): _bounded(plan.fan_out(direction, hop), caps.edges)
                 for direction in directions(source.domain)
@@ -102,6 +104,18 @@ def sample(
             if walk.cut:
                 break
     return walk.sample()
+
+
+class _Chances(dict[str, np.ndarray]):
+    """The numbers of one hop, by label; made for labels that it comes to."""
+
+    def __init__(self, source: Source, rng_seed: int, hop: int) -> None:
+        self._of = partial(chances, rng_seed=rng_seed, hop=hop)
+        self._source = source
+
+    def __missing__(self, label: str) -> np.ndarray:
+        self[label] = numbers = self._of(self._source.hashes(label))
+        return numbers
 
 
 def _bounded(fan_out: int, edges: int) -> int:
@@ -137,32 +151,38 @@ class _Walk:
         """Add one hop's pairs, lowest numbers first, as far as the caps allow."""
         pairs = [self._fresh(a.direction, *ends) for a, ends in zip(asked, picked, strict=True)]
         kind = np.repeat(np.arange(len(pairs)), [p.shape[1] for p in pairs])
-        near, far = np.concatenate([np.zeros((2, 0), np.int64), *pairs], axis=1)
+        far = _concatenated([p[1] for p in pairs])
         labels = np.array([self.labels.index(a.direction.far) for a in asked], int)[kind]
         far_chance = _numbers(chance[a.direction.far][p[1]] for a, p in zip(asked, pairs, strict=True))
-        near_chance = _numbers(chance[a.direction.near][p[0]] for a, p in zip(asked, pairs, strict=True))
-        order = np.lexsort((near_chance, kind, labels, far_chance))
-        order = order[self._within_caps(labels[order], far[order])]
-        fresh, ranks = {}, {}
-        for i, label in enumerate(self.labels):
-            place = np.flatnonzero(labels[order] == i)
-            place = place[np.sort(np.unique(far[order][place], return_index=True)[1])]
-            place = place[~self._known[label][far[order][place]]]
-            fresh[label], ranks[label] = far[order][place], place
-        for i, a in enumerate(asked):
-            mine = order[kind[order] == i]
-            ends = (far[mine], near[mine]) if a.direction.back else (near[mine], far[mine])
-            self._edges[a.direction.edge_type].append(_packed(*ends))
-            self._edge_count += len(mine)
-        self._reach(fresh, ranks, hop)
+        if self._all_fit(len(far)):
+            order = np.argsort(far_chance)  # of a node's own relations any may come first: all stay
+        else:
+            near_chance = _numbers(chance[a.direction.near][p[0]] for a, p in zip(asked, pairs, strict=True))
+            order = np.lexsort((near_chance, kind, labels, far_chance))
+            order = order[self._within_caps(labels[order], far[order])]
+            pairs = [p[:, kept] for p, kept in zip(pairs, _split(order, pairs), strict=True)]
+        for a, (near, ends) in zip(asked, pairs, strict=True):
+            self._edges[a.direction.edge_type].append(_packed(*((ends, near) if a.direction.back else (near, ends))))
+            self._edge_count += len(near)
+        self._reach(*self._unknown(labels[order], far[order]), hop)
 
     def sample(self) -> Sample:
         """All that was reached; relations found from both ends stand once."""
         nodes = {label: _concatenated(parts) for label, parts in self._nodes.items()}
         hops = {label: _concatenated(parts).astype(np.int8) for label, parts in self._hops.items()}
-        edges = {edge_type: _unpacked(np.unique(_concatenated(parts))) for edge_type, parts in self._edges.items()}
+        edges = {edge_type: _unpacked(distinct(_concatenated(parts))) for edge_type, parts in self._edges.items()}
         ranks = {label: _concatenated(parts) for label, parts in self._ranks.items()}
         return Sample(nodes, hops, ranks, edges, self.cut)
+
+    def _unknown(self, labels: np.ndarray, far: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """By label the nodes that were not reached before, and their places."""
+        first = first_places(_packed(labels, far))
+        fresh, ranks = {}, {}
+        for i, label in enumerate(self.labels):
+            place = first[labels[first] == i]
+            place = place[~self._known[label][far[place]]]
+            fresh[label], ranks[label] = far[place], place
+        return fresh, ranks
 
     def _reach(self, fresh: Mapping[str, np.ndarray], ranks: Mapping[str, np.ndarray], hop: int) -> None:
         self.frontier = dict(fresh)
@@ -182,13 +202,15 @@ class _Walk:
             return pairs
         taken = _concatenated(self._edges[direction.edge_type])
         ends = (far[maybe], near[maybe]) if direction.back else (near[maybe], far[maybe])
-        return np.delete(pairs, maybe[np.isin(_packed(*ends), taken)], axis=1)
+        return np.delete(pairs, maybe[is_among(_packed(*ends), taken)], axis=1)
+
+    def _all_fit(self, count: int) -> bool:
+        """Whether so many pairs stay below all caps."""
+        return self._node_count + count <= self._caps.nodes and self._edge_count + count <= self._edges_at_most
 
     def _within_caps(self, labels: np.ndarray, far: np.ndarray) -> np.ndarray:
         """Which of the hop's pairs stay, in their order."""
         kept = np.ones(len(far), bool)
-        if self._node_count + len(far) <= self._caps.nodes and self._edge_count + len(far) <= self._edges_at_most:
-            return np.flatnonzero(kept)
         if self._edge_count + len(far) > self._edges_at_most:
             kept[self._edges_at_most - self._edge_count :] = False
             name = "edges" if self._edges_at_most == self._caps.edges else "bytes"
@@ -199,13 +221,19 @@ class _Walk:
             mine = labels == i
             known[mine] = self._known[label][far[mine]]
         first = np.zeros(len(far), bool)
-        first[np.unique(ends, return_index=True)[1]] = True
+        first[first_places(ends)] = True
         count = self._node_count + np.cumsum(first & ~known & kept)
         if len(far) and count[-1] > self._caps.nodes:
             self.cut["nodes"] = f"{count[-1]:,} nodes, {self._caps.nodes:,} stay"
-            inside = np.unique(ends[first & (count <= self._caps.nodes)])
-            kept &= known | np.isin(ends, inside)
+            kept &= known | is_among(ends, ends[first & (count <= self._caps.nodes)])
         return np.flatnonzero(kept)
+
+
+def _split(order: np.ndarray, pairs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Which of each question's pairs are in an order of all."""
+    kept = np.zeros(sum(p.shape[1] for p in pairs), bool)
+    kept[order] = True
+    return np.split(kept, np.cumsum([p.shape[1] for p in pairs])[:-1])
 
 
 def _numbers(parts: Iterable[np.ndarray]) -> np.ndarray:

@@ -7,7 +7,6 @@ same graph.
 
 from __future__ import annotations
 
-import bisect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -268,11 +267,20 @@ def _check_task(content: Content, task: str) -> None:
 def rows_of_keys(known: pa.Array, keys: Sequence[str]) -> np.ndarray:
     """Rows of keys in an ordered column, -1 where one is not there. Shapes: (n,) -> (n,) int64"""
     if len(keys) * _FEW_OF < len(known):
-        places = [bisect.bisect_left(known, key, key=pa.LargeStringScalar.as_py) for key in keys]
-        found = [place < len(known) and known[place].as_py() == key for place, key in zip(places, keys, strict=True)]
-        return np.where(np.array(found, bool), np.array(places, np.int64), -1)
+        return _rows_by_halving(known, pa.array(list(keys), pa.large_string()))
     rows = pc.index_in(pa.array(list(keys), pa.large_string()), value_set=known)
     return pc.fill_null(rows, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _rows_by_halving(known: pa.Array, keys: pa.Array) -> np.ndarray:
+    """All keys at a time: between `low` and `high` each one's row lies."""
+    low, high = np.zeros(len(keys), np.int64), np.full(len(keys), len(known) - 1)
+    while (low < high).any():
+        middle = (low + high) // 2
+        below = pc.less(known.take(pa.array(middle)), keys).to_numpy(zero_copy_only=False)
+        low, high = np.where(below, middle + 1, low), np.where(below, high, middle)
+    found = pc.equal(known.take(pa.array(low)), keys).to_numpy(zero_copy_only=False)
+    return np.where(found, low, -1)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

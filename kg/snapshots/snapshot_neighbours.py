@@ -18,6 +18,7 @@ import numpy as np
 
 from kg.schema import EdgeType
 from kg.snapshots.chance import key_hashes
+from kg.snapshots.ordering import ranges
 from kg.snapshots.sources import Asked, Direction, Found
 
 if TYPE_CHECKING:
@@ -53,11 +54,10 @@ class SnapshotNeighbours:
 
     def _listed(self, asked: Asked) -> Found:
         begins, rows = self._lists(asked.direction)
-        degrees = begins[asked.nodes + 1] - begins[asked.nodes]
+        first = begins[asked.nodes]
+        degrees = begins[asked.nodes + 1] - first
         read = degrees if asked.whole is None else np.where(degrees <= asked.whole, degrees, 0)
-        near = np.repeat(np.arange(len(read)), read)
-        place = np.arange(len(near)) - np.repeat(np.cumsum(read) - read, read) + begins[asked.nodes][near]
-        return Found(degrees, near, rows[place].astype(np.int64))
+        return Found(degrees, np.repeat(np.arange(len(read)), read), rows[ranges(first, read)].astype(np.int64))
 
     def _among(self, asked: Asked) -> Found:
         """From the few to the nodes, which may have far more relations."""

@@ -165,3 +165,10 @@ def test_schema_changes_and_nodes_without_a_key_do_no_harm(watched):
     write(watched, "DROP INDEX korvai_test")
     write(watched, "CREATE (:Motif {n: 1})")
     assert [(e.kind, e.target_key) for e in recorded(watched)] == [("create_node", None)]
+
+
+def test_warming_up_leaves_nothing_behind(watched):
+    assert capture.warm_up(watched)
+    assert (recorded(watched), column(watched, "MATCH (n) RETURN count(n)")) == ([], [0])
+    capture.remove(watched)
+    assert not capture.warm_up(watched)

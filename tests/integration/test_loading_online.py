@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,44 @@ def test_a_lease_keeps_imports_out_and_nothing_else(server: Settings, graph: Gra
     assert entered.wait(20)
     other.join()
     assert graph.user_query("MATCH (b:Batch) RETURN count(b)")[1] == [[0]]
+
+
+class Noted(SilentReporter):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.said.append(message)
+
+
+def test_waiting_is_told_only_where_another_import_runs(
+    server: Settings, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kg.loading.lease._SAY_AFTER_S", 0.3)
+    first = Noted()
+    with graph.transaction("a person's own") as tx:  # holds the lock, and is no import
+        tx.run("import/hold_lease")
+        slow = threading.Thread(target=lambda: Lease(graph, first).__enter__().__exit__())
+        slow.start()
+        assert eventually(lambda: first.said)
+    slow.join()
+    assert first.said == ["the server is slow to answer; no other import is running"]
+    second = Noted()
+    with Lease(graph, SilentReporter()):
+        late = threading.Thread(target=lambda: Lease(graph, second).__enter__().__exit__())
+        late.start()
+        assert eventually(lambda: second.said)
+    late.join()
+    assert second.said == ["waiting for another import to end: it has not written yet"]
+
+
+def eventually(true: Callable[[], object], *, within_s: float = 20.0) -> bool:
+    until = time.monotonic() + within_s
+    while not true() and time.monotonic() < until:
+        time.sleep(0.05)
+    return bool(true())
 
 
 def test_who_has_lost_the_lease_writes_nothing_more(graph: Graph, load, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 
 from kg.importers.columns import GraphColumns, column_of, property_of
+from kg.importers.values import clean_key
 from kg.schema import load_domain
 
 _STYLE = ("Artwork", "Style", "Style")
@@ -73,3 +74,16 @@ def test_a_property_called_source_has_a_column_of_its_own():
         assert property_of(column_of(name)) == name
     table = pa.table({"source": ["a"], "target": ["b"], column_of("source"): ["a book"], "share": [0.5]})
     assert GraphColumns.properties(table) == {"source_": "source", "share": "share"}
+
+
+def test_keys_and_ends_are_trimmed_as_those_of_rows_are():
+    spaced = [" a", "a\u00a0", "\ta\n", "\u3000a\u2003", "\x1ca", "b c", None]
+    columns = GraphColumns(
+        load_domain("artgraph"),
+        {"Artist": pa.table({"key": pa.array(spaced)})},
+        {("Artist", "Teacher", "Artist"): pa.table({"source": spaced, "target": spaced[::-1]})},
+    ).trimmed()
+    wanted = [value and clean_key(value)[0] for value in spaced]
+    assert columns.nodes["Artist"]["key"].to_pylist() == wanted
+    edges = columns.edges["Artist", "Teacher", "Artist"]
+    assert [edges["source"].to_pylist(), edges["target"].to_pylist()] == [wanted, wanted[::-1]]

@@ -127,10 +127,7 @@ class GraphClip:
     def build(self, snapshot: Any, encoders: Any) -> None:
         """Split, mask, gather features, create the networks."""
         self.snapshot = snapshot
-        if self.config.readings == "graph":
-            label = snapshot.domain.task(self.config.task)[1].target
-            words = words_of(snapshot, self.config.phrases, label=label)
-            self.config = self.config.model_copy(update={"readings": words})
+        self.config = self._with_words(snapshot)
         self.create(snapshot, encoders)
         image_feat, readable = self.encoders.images(snapshot)
         self.image_feat = torch.as_tensor(np.array(image_feat, np.float32))
@@ -319,6 +316,15 @@ class GraphClip:
             hit = logits.argmax(1) == torch.as_tensor(side.examples.class_row[rows])
             figures[f"{name}_top1"] = float(hit.float().mean()) if len(rows) else float("nan")
         return figures
+
+    def _with_words(self, snapshot: Any) -> Config:
+        """The configuration with the words that pictures are read by; without phrases nothing can be read."""
+        config = self.config
+        if config.readings != "graph":
+            return config
+        label = snapshot.domain.task(config.task)[1].target
+        words = words_of(snapshot, config.phrases, label=label) if config.phrases else "none"
+        return config.model_copy(update={"readings": words})
 
     def _label(self, readable: np.ndarray, task: str | None) -> LabelledImages:
         config = self.config
