@@ -45,26 +45,33 @@ def retrain(
     queue: Annotated[
         bool, typer.Option("--queue/--here", help="Queue it for a worker, or do it in this process.")
     ] = True,
+    gate: Annotated[
+        bool, typer.Option("--gate/--no-gate", help="Keep the active model where the new one is clearly worse.")
+    ] = True,
 ) -> None:
     """Validate, pull, encode, train, evaluate, gate, publish, classify: by a worker or, with --here, in this process.
 
     Stop it when you like: the same command goes on where it was.
     """
+    from kg.curation.filling import classify_new
+    from kg.publishing.activation import active_set
+    from kg.store import Store
     from training.run import retrain as work
 
     if queue:
         if config:
             raise SettingsError("--config is a file of this machine, which a worker cannot read; use --set, or --here")
         _configured(graph, task, recipe, preset, None, values)  # what a worker would refuse later is refused now
-        return _queue(graph, task, recipe, preset, values)
+        return _queue(graph, task, recipe, preset, values, gate=gate)
     domain, merged = _configured(graph, task, recipe, preset, config, values)
+    settings, reporter = context.settings(), context.reporter()
     with context.graph() as opened:
-        run, set_id = work(
-            opened, context.settings(), domain, task, recipe_name=recipe, config=merged, reporter=context.reporter()
-        )
+        run, _ = work(opened, settings, domain, task, recipe_name=recipe, config=merged, gate=gate, reporter=reporter)
+        active = active_set(opened, domain, run.recipe.tasks[0]).set
+        classify_new(opened, Store(settings.store_dir), domain, task=run.recipe.tasks[0], reporter=reporter)
     _tell(run)
     context.console.print(
-        f"active now: embedding set [bold]{set_id}[/]; [bold]korvai classify[/] asks it", soft_wrap=True
+        f"active now: embedding set [bold]{active}[/]; [bold]korvai classify[/] asks it", soft_wrap=True
     )
     return None
 
@@ -202,10 +209,12 @@ def _configured(
     )
 
 
-def _queue(graph: str, task: str | None, recipe: str, preset: str | None, values: list[str] | None) -> None:
+def _queue(
+    graph: str, task: str | None, recipe: str, preset: str | None, values: list[str] | None, *, gate: bool
+) -> None:
     from training.configuration import parse_overrides
 
-    params = {"preset": preset, "config": parse_overrides(values or [])}
+    params = {"preset": preset, "config": parse_overrides(values or []), "gate": gate}
     said = {"kind": "retrain", "graph": graph, "task": task, "recipe": recipe, "params": json.dumps(params)}
     submit(said)
 
