@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from kg import failpoints
-from kg.errors import GraphUnavailable, JobCancelled, KorvaiError, PayloadError, QueueUnavailable, StaleToken
+from kg.errors import GraphUnavailable, KorvaiError, PayloadError, QueueUnavailable, StaleToken
 from kg.graph import Graph
 from kg.jobs import Lease
 from kg.store import Store
@@ -72,9 +72,6 @@ def _under_lease(lease: Lease, contract: type[_P], work: Callable[[Workplace, _P
         lease.check()
         failpoints.reach("job.before_settle")
         return _go_on(lease, plan, {**results, **found})
-    except JobCancelled:
-        log.info("job %s: cancelled", lease.job)
-        lease.settle(state="cancelled", message="cancelled while it was running")
     except Exception as error:
         _settle_error(lease, error)
     return None
@@ -92,6 +89,9 @@ def _settle_error(lease: Lease, error: Exception) -> None:
     """Say on the node what became of it: tried again later, or failed."""
     message = " ".join(f"{'' if isinstance(error, KorvaiError) else type(error).__name__ + ': '}{error}".split())
     try:
+        if lease.cancelled:
+            lease.settle(state="cancelled", message="cancelled while it was running")
+            return log.info("job %s: cancelled", lease.job)
         if isinstance(error, StaleToken) and lease.is_lost():
             return log.warning("job %s: %s", lease.job, message)
         retries = int(lease.said.get("retries") or 0)

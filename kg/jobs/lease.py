@@ -77,6 +77,11 @@ class Lease:
         if self._fate is not None and not self._stop.is_set():
             raise self._fate
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked for the job to stop; a library may have made an error of its own of the interrupt."""
+        return isinstance(self._fate, JobCancelled)
+
     def is_lost(self) -> bool:
         """Whether somebody else has the job. Raises: GraphUnavailable."""
         row = self._bare.one("jobs/look", id=self.job)
