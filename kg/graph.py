@@ -11,6 +11,7 @@ import neo4j
 from neo4j.exceptions import AuthError, DriverError, Neo4jError, ServiceUnavailable, SessionExpired, TransientError
 
 from cypher import Statement, StatementFileError, load
+from kg import failpoints
 from kg.errors import GraphUnavailable, SchemaViolation, SettingsError, StatementError
 from kg.server.connection import Neo4jAddress, neo4j_address
 from kg.settings import Settings
@@ -95,7 +96,10 @@ class Graph:
                     self._guard(Transaction(tx))
                 return found
 
-            return execute(neo4j.unit_of_work(metadata=_metadata(statement), timeout=self._timeout_s)(rows))
+            failpoints.reach(f"before {statement.name}")
+            found = execute(neo4j.unit_of_work(metadata=_metadata(statement), timeout=self._timeout_s)(rows))
+            failpoints.reach(f"after {statement.name}")
+            return found
 
     def one(self, statement: Statement | str, **params: Any) -> Row | None:
         """The first row, or None."""
@@ -196,7 +200,10 @@ class Transaction:
         """Like `Graph.run`, within this transaction."""
         statement = _prepared(statement, params)
         with translating(statement.name):
-            return [record.data() for record in self._tx.run(statement.text, params)]
+            failpoints.reach(f"before {statement.name}")
+            found = [record.data() for record in self._tx.run(statement.text, params)]
+            failpoints.reach(f"after {statement.name}")
+            return found
 
 
 def _let_pass(_: Transaction) -> None:

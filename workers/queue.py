@@ -17,6 +17,7 @@ from kombu import Queue as KombuQueue
 from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 
+from kg import failpoints
 from kg.errors import PayloadError, QueueUnavailable, ServiceError
 from kg.graph import Graph
 from kg.jobs.records import create_job, new_job_id
@@ -78,7 +79,9 @@ def send(app: Celery, graph: Graph, job: str, step: int, name: str, *, sends: in
         return False
     contract, message = STEPS[name], Message(job=job, step=step)
     args = [message.model_dump(mode="json")]
+    failpoints.reach("job.before_message")
     app.send_task(contract.task_name, args=args, queue=contract.queue, task_id=f"{job}.{step}.{name}")
+    failpoints.reach("job.after_message")
     return True
 
 
