@@ -7,20 +7,18 @@ from functools import cache
 from typing import Any
 
 from celery import Celery, signals
-from celery.schedules import crontab
 from tzlocal import get_localzone_name
 
 from kg.server.connection import redis_url
 from kg.settings import Settings
 from workers import context
-from workers.contracts import Tick
 from workers.logs import use_json_lines
 from workers.queue import new_celery
+from workers.reasons import EditWatch
+from workers.schedule import beat_schedule
 from workers.watching import Watcher, warn_of_forgetful_broker
 
 __all__ = ["create_celery"]
-
-_TICK_EXPIRES_S = 12 * 3600
 
 
 def create_celery(settings: Settings) -> Celery:
@@ -40,23 +38,10 @@ def create_celery(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         timezone=get_localzone_name(),
-        beat_schedule=_schedule(settings),
+        beat_schedule=beat_schedule(settings),
     )
     logging.getLogger("workers").setLevel(settings.log_level)
     return app
-
-
-def _schedule(settings: Settings) -> dict[str, Any]:
-    tick = Tick(entry="nightly")
-    return {
-        "nightly": {
-            "task": tick.task_name,
-            "schedule": crontab(hour=str(settings.retrain_hour), minute="0"),
-            "args": [tick.model_dump(mode="json")],
-            # Nights that nobody worked off do not pile up.
-            "options": {"queue": tick.queue, "expires": _TICK_EXPIRES_S},
-        }
-    }
 
 
 @signals.worker_ready.connect
@@ -64,7 +49,7 @@ def _watch(**_: Any) -> None:
     """A worker's main process looks after jobs that nobody has a message for."""
     settings = context.settings()
     warn_of_forgetful_broker(settings)
-    watcher = Watcher(settings)
+    watcher = Watcher(settings, also=EditWatch(settings))
     watcher.start()
     signals.worker_shutting_down.connect(lambda **_: watcher.stop(), weak=False)
 

@@ -13,7 +13,7 @@ SET j.seen_at = datetime.realtime() // the lock: all below is read under it
 WITH j, datetime.realtime() AS now
 OPTIONAL MATCH (other:Job {exclusive: j.excludes}) WHERE other <> j
 WITH j, now, other.id AS other,
-     CASE WHEN NOT j.state IN ['queued', 'running'] THEN 'ended'
+     CASE WHEN NOT coalesce(j.state, '') IN ['queued', 'running'] THEN 'ended'
           WHEN coalesce(j.step, 0) <> $step THEN 'done before'
           WHEN j.lease_until > now THEN 'held'
           WHEN coalesce(j.cancel, false) THEN 'cancelled'

@@ -14,7 +14,9 @@ import argparse
 import json
 import os
 import random
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -50,7 +52,7 @@ __all__ = ["TARGETS", "World", "kill_round", "point_round"]
 
 TARGETS = ("child", "worker", "redis", "neo4j", "beat")
 TOY = {"epochs": 1, "patience": 1, "hidden": 8, "width": 16, "phrases": {}}
-_PATIENCE_S = 300.0
+_PATIENCE_S = 600.0
 _WRITE_EVERY_S = 0.2
 
 
@@ -308,6 +310,7 @@ def main() -> int:
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--limit-s", type=float, default=float("inf"))
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are stopped in any case
     path, commit, started = RESULTS / "faults.jsonl", _commit(), time.monotonic()
     RESULTS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="korvai-faults-", ignore_cleanup_errors=True) as folder:
