@@ -36,6 +36,7 @@ def create_celery(settings: Settings) -> Celery:
         task_reject_on_worker_lost=True,
         task_acks_on_failure_or_timeout=True,
         worker_prefetch_multiplier=1,
+        worker_send_task_events=True,  # for Flower
         worker_cancel_long_running_tasks_on_connection_loss=False,
         timezone=get_localzone_name(),
         beat_schedule=beat_schedule(settings),

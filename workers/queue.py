@@ -27,7 +27,7 @@ from kg.settings import Settings
 from workers.contracts import PAYLOAD_VERSION, QUEUES, STEPS, Message
 from workers.kinds import Request, plan_of
 
-__all__ = ["broker", "check", "described", "new_celery", "send", "submit"]
+__all__ = ["broker", "check", "described", "new_celery", "send", "submit", "waiting_messages"]
 
 _VISIBILITY_TIMEOUT_S = 3600
 """After so long Redis hands an unfinished task out again; the job's lease sends that message away."""
@@ -83,6 +83,16 @@ def send(app: Celery, graph: Graph, job: str, step: int, name: str, *, sends: in
     app.send_task(contract.task_name, args=args, queue=contract.queue, task_id=f"{job}.{step}.{name}")
     failpoints.reach("job.after_message")
     return True
+
+
+def waiting_messages(settings: Settings) -> dict[str, int]:
+    """How many messages of each queue nobody has taken yet.
+
+    Raises: QueueUnavailable.
+    """
+    with broker(settings) as app, app.connection_for_read() as connection:
+        client = connection.default_channel.client
+        return {name: int(client.llen(name)) for name in QUEUES}
 
 
 def check(settings: Settings) -> None:

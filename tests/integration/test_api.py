@@ -261,6 +261,15 @@ def _publication(tower_dir: Path, run_dir: Path, ids: list[str], vectors: np.nda
     )
 
 
+def test_metrics_tell_jobs_and_the_broker(client: TestClient, settings: Settings) -> None:
+    with connect(settings) as graph:
+        create_job(graph, "job-8", {"kind": "refresh", "graph": "saree", "plan": "[]"})
+    answer = client.get("/metrics")
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/plain")
+    assert 'korvai_jobs{kind="refresh",state="queued"} 1.0' in answer.text
+    assert "korvai_broker_up" in answer.text
+
+
 def test_jobs_are_listed_and_followed_to_their_end(client: TestClient, settings: Settings) -> None:
     plan = '[{"step": "pull", "args": {}}, {"step": "train", "args": {}}]'
     with connect(settings) as graph:

@@ -52,6 +52,7 @@ __all__ = ["TARGETS", "World", "kill_round", "point_round"]
 
 TARGETS = ("child", "worker", "redis", "neo4j", "beat")
 TOY = {"epochs": 1, "patience": 1, "hidden": 8, "width": 16, "phrases": {}}
+_ALL = ("neo4j", "redis", "worker", "beat")
 _PATIENCE_S = 600.0
 _WRITE_EVERY_S = 0.2
 
@@ -71,7 +72,7 @@ class World:
         """Start what does not run."""
         os.environ["KORVAI_FAILPOINTS"] = str(self.points)  # for the services; ours are not to be stopped
         try:
-            services.up(self.settings, names or ("neo4j", "redis", "worker", "beat"), SilentReporter())
+            services.up(self.settings, names or _ALL, SilentReporter())
         finally:
             os.environ.pop("KORVAI_FAILPOINTS")
 
@@ -173,9 +174,16 @@ class World:
             ]
 
 
-def kill_round(world: World, rng: random.Random, *, target: str | None = None) -> dict[str, Any]:
+def kill_round(
+    world: World,
+    rng: random.Random,
+    *,
+    target: str | None = None,
+    kind: str | None = None,
+    services: tuple[str, ...] = _ALL,
+) -> dict[str, Any]:
     """Start a job, kill something at a random moment, start it again, look."""
-    kind = rng.choice(("retrain", "retrain", "refresh", "classify"))
+    kind = kind or rng.choice(("retrain", "retrain", "refresh", "classify"))
     target = target or rng.choice(TARGETS)
     after_s = rng.uniform(0, 8.0 if kind == "retrain" else 3.0)
     started = time.monotonic()
@@ -184,13 +192,13 @@ def kill_round(world: World, rng: random.Random, *, target: str | None = None) -
             job = world.submit(graph, kind)
         time.sleep(after_s)
         world.kill(target)
-        world.up()
+        world.up(*services)
         ended = world.wait(job)
     found = {"kind": "kill", "what": target, "during": kind, "after_s": round(after_s, 2), "crashes": ended.crashes}
     return {**found, "violations": world.violations([ended]), "seconds": round(time.monotonic() - started, 1)}
 
 
-def point_round(world: World, name: str, kind: str) -> dict[str, Any]:
+def point_round(world: World, name: str, kind: str, *, services: tuple[str, ...] = _ALL) -> dict[str, Any]:
     """Have the worker killed at one failpoint of a job, and look."""
     started = time.monotonic()
     killer = world.points / "kill"
@@ -202,7 +210,7 @@ def point_round(world: World, name: str, kind: str) -> dict[str, Any]:
     reached = not killer.exists()
     killer.unlink(missing_ok=True)
     found = {"kind": "failpoint", "what": name, "during": kind, "reached": reached, "crashes": ended.crashes}
-    world.up()
+    world.up(*services)
     return {**found, "violations": world.violations([ended]), "seconds": round(time.monotonic() - started, 1)}
 
 
