@@ -103,7 +103,7 @@ def _published_here(store: Store, version: str, run: RunResult, reporter: Report
     seed_all(theirs.rng_seed)
     recipe.build(run.recipe.snapshot, StoredFeatures(store, image_spec=tower, reporter=reporter, known=known))
     load_weights(recipe.network(), model / "weights.pt")
-    recipe.calibrated, recipe.temperature = True, state["temperature"]
+    recipe.temperature = state["temperature"]
     return recipe
 
 

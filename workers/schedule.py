@@ -122,14 +122,16 @@ def run_entry(settings: Settings, graph: Graph, name: str, *, now: dt.datetime |
 
 
 def _one(settings: Settings, graph: Graph, entry: Entry, name: str, domain: str, task: str, moment: str) -> str:
-    place, who = {"graph": domain, "task": task}, f"schedule {name}"
+    place, who, job = {"graph": domain, "task": task}, f"schedule {name}", f"{name}-{domain}-{task}-{moment}"
+    if graph.one("jobs/find", id=job):
+        return job  # this very tick came twice
     reason, why_not = _reason(settings, graph, entry, domain, task)
     if why_not:
         properties = {"kind": entry.kind, **place, "who": who, "message": f"skipped: {why_not}"}
         return str(graph.run("jobs/skip", id=f"{name}-{domain}-{task}-skipped", properties=properties)[0]["id"])
     more = {"recipe": find_active_set(graph, domain, task).recipe} if entry.kind == "retrain" else {}  # type: ignore[union-attr]
     request = KINDS[entry.kind](**place, **more)
-    return queue.submit(settings, graph, request, job=f"{name}-{domain}-{task}-{moment}", who=f"{who}: {reason}")
+    return queue.submit(settings, graph, request, job=job, who=f"{who}: {reason}")
 
 
 def _reason(settings: Settings, graph: Graph, entry: Entry, domain: str, task: str) -> tuple[str, str]:
