@@ -5,8 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ONLY ?=
+COUNT ?= 20
+SEED ?= 0
+SWEEP ?=
 
-.PHONY: help setup demo test bench lint clean
+.PHONY: help setup demo test bench faults lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the words
@@ -29,6 +32,9 @@ test: $(READY) ## all tests, on a real Neo4j and a real Redis
 
 bench: $(READY) ## measurements side by side; make bench ONLY=<area>
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+faults: $(READY) ## kill processes at random and look; make faults COUNT=n SEED=s, SWEEP=1 for every failpoint
+	$(BIN)/python -m tests.support.faults --count $(COUNT) --seed $(SEED) $(if $(SWEEP),--sweep)
 
 lint: $(READY) ## style and import directions
 	$(BIN)/ruff check .

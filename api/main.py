@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from api import errors
 from api.deps import GraphHolder, ModelTurns
 from api.limits import BodyLimit
-from api.routes import asking, guide, health, images, pages
+from api.routes import asking, guide, health, images, jobs, metrics, pages
 from kg.settings import Settings, load_settings
 
 __all__ = ["create_app"]
@@ -34,7 +34,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.model_turns = ModelTurns()
     app.add_middleware(BodyLimit)
     errors.register(app)
-    for part in (asking, health, images, pages, guide):
+    for part in (asking, health, images, jobs, metrics, pages, guide):
         app.include_router(part.router)
     logging.getLogger("api").setLevel(settings.log_level)
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 from rich.table import Table
 
 from cli import context
+from cli.jobs import submit
 from kg.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ Set_ = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", he
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
-    for verb in (retrain, jobs, pull, encode, train, publish, refresh, promote, rollback, recipes):
+    for verb in (retrain, pull, encode, train, publish, refresh, promote, rollback, recipes):
         app.command(rich_help_panel=_PANEL)(verb)
 
 
@@ -43,26 +45,33 @@ def retrain(
     queue: Annotated[
         bool, typer.Option("--queue/--here", help="Queue it for a worker, or do it in this process.")
     ] = True,
+    gate: Annotated[
+        bool, typer.Option("--gate/--no-gate", help="Keep the active model where the new one is clearly worse.")
+    ] = True,
 ) -> None:
-    """Pull, encode, train, measure and publish, by a worker (`korvai up` starts one) or, with --here, in this process.
+    """Validate, pull, encode, train, evaluate, gate, publish, classify: by a worker or, with --here, in this process.
 
     Stop it when you like: the same command goes on where it was.
     """
+    from kg.curation.filling import classify_new
+    from kg.publishing.activation import active_set
+    from kg.store import Store
     from training.run import retrain as work
 
     if queue:
         if config:
             raise SettingsError("--config is a file of this machine, which a worker cannot read; use --set, or --here")
         _configured(graph, task, recipe, preset, None, values)  # what a worker would refuse later is refused now
-        return _queue(graph, task, recipe, preset, values)
+        return _queue(graph, task, recipe, preset, values, gate=gate)
     domain, merged = _configured(graph, task, recipe, preset, config, values)
+    settings, reporter = context.settings(), context.reporter()
     with context.graph() as opened:
-        run, set_id = work(
-            opened, context.settings(), domain, task, recipe_name=recipe, config=merged, reporter=context.reporter()
-        )
+        run, _ = work(opened, settings, domain, task, recipe_name=recipe, config=merged, gate=gate, reporter=reporter)
+        active = active_set(opened, domain, run.recipe.tasks[0]).set
+        classify_new(opened, Store(settings.store_dir), domain, task=run.recipe.tasks[0], reporter=reporter)
     _tell(run)
     context.console.print(
-        f"active now: embedding set [bold]{set_id}[/]; [bold]korvai classify[/] asks it", soft_wrap=True
+        f"active now: embedding set [bold]{active}[/]; [bold]korvai classify[/] asks it", soft_wrap=True
     )
     return None
 
@@ -142,10 +151,7 @@ def refresh(
     from training.run import refresh as work
 
     if queue:
-        from workers.contracts import Refresh, parse
-        from workers.queue import enqueue
-
-        return _tell_queued(enqueue(context.settings(), parse(Refresh, [{"domain": graph, "task": task}])))
+        return submit({"kind": "refresh", "graph": graph, "task": task})
     with context.graph() as opened:
         set_id = work(opened, context.settings(), graph, task, reporter=context.reporter())
     context.console.print(f"active now: embedding set [bold]{set_id}[/]")
@@ -203,27 +209,14 @@ def _configured(
     )
 
 
-def _queue(graph: str, task: str | None, recipe: str, preset: str | None, values: list[str] | None) -> None:
+def _queue(
+    graph: str, task: str | None, recipe: str, preset: str | None, values: list[str] | None, *, gate: bool
+) -> None:
     from training.configuration import parse_overrides
-    from workers.contracts import Retrain, parse
-    from workers.queue import retrain as send
 
-    said = {"domain": graph, "task": task, "recipe": recipe, "preset": preset, "config": parse_overrides(values or [])}
-    _tell_queued(send(context.settings(), parse(Retrain, [said])))
-
-
-def _tell_queued(job: str) -> None:
-    context.console.print(f"queued: [bold]{job}[/]; `korvai jobs {job}` says how far it is", soft_wrap=True)
-
-
-def jobs(job: Annotated[str, typer.Argument(help="What `korvai retrain` printed.")]) -> None:
-    """How far a queued job is, step by step."""
-    from workers.queue import job_status
-
-    table = Table("step", "state", "what it gave")
-    for step in job_status(context.settings(), job):
-        table.add_row(step.step, step.state, ", ".join(f"{key}: {value}" for key, value in step.detail.items()))
-    context.console.print(table)
+    params = {"preset": preset, "config": parse_overrides(values or []), "gate": gate}
+    said = {"kind": "retrain", "graph": graph, "task": task, "recipe": recipe, "params": json.dumps(params)}
+    submit(said)
 
 
 def _tell(run: RunResult) -> None:

@@ -8,7 +8,7 @@
     |   GraphUnavailable*           the server cannot be reached, or went away in the middle
     |   IndexNotReady*              an index exists and does not answer yet
     |   NodeNotFound                no node has that key
-    |   StaleToken                  a newer publisher has taken over
+    |   StaleToken                  a newer publisher, or a newer holder of the job, has taken over
     |   EditConflict                the graph is not as an edit, or its undo, found it
     |   SchemaViolation             data or a domain file contradicts the schema
     + MediaError                    about one image
@@ -21,6 +21,7 @@
     + QueueError
         QueueUnavailable*           the broker cannot be reached
         PayloadError                a task's arguments are malformed
+        JobCancelled                somebody asked for the job to stop
 
 An asterisk marks the retryable ones. A message says what was tried, the value, and the way out.
 """
@@ -34,6 +35,7 @@ __all__ = [
     "GraphError",
     "GraphUnavailable",
     "IndexNotReady",
+    "JobCancelled",
     "KorvaiError",
     "LossDiverged",
     "MediaError",
@@ -93,7 +95,7 @@ class NodeNotFound(GraphError):
 
 
 class StaleToken(GraphError):
-    """A newer publisher has taken the task's fencing token, so this one may not make anything visible any more."""
+    """A newer publisher has taken the fencing token, or a newer holder the job: this one makes nothing visible."""
 
 
 class EditConflict(GraphError):
@@ -160,3 +162,7 @@ class QueueUnavailable(QueueError):
 
 class PayloadError(QueueError):
     """A task's arguments are malformed; such a task is rejected once and never retried."""
+
+
+class JobCancelled(QueueError):
+    """Somebody asked for the job to stop; what it left unfinished is taken up or removed by the next one."""

@@ -1,13 +1,19 @@
 """Where can a test stop a process, to see that what it leaves behind is whole?
 
-Code that must survive being killed calls `reach("publish.after_class_vectors")` between its steps. Nothing happens
-unless the environment says `KORVAI_FAILPOINT=publish.after_class_vectors`, which raises there; `NAME:kill` ends the
-process as by kill -9, `NAME@3` stops from the third time on.
+Code that must survive being killed calls `reach("publish.after_class_vectors")` between its steps; every statement is
+one before and one after. Nothing happens unless the environment says `KORVAI_FAILPOINT=publish.after_class_vectors`,
+which raises there; `NAME:kill` ends the process as by kill -9, `NAME@3` stops from the third time on.
+
+For processes that are running already, `KORVAI_FAILPOINTS=FOLDER` names a folder: who finds the failpoint's name in
+its file `kill` removes that file and is killed, so it happens once whoever comes by; `trace`, where it exists, gets
+the names of all that are reached.
 """
 
 import os
 import signal
 from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 
 from kg.errors import KorvaiError
 
@@ -25,9 +31,12 @@ def reach(name: str) -> None:
 
     Raises: FailpointReached.
     """
+    if folder := os.environ.get("KORVAI_FAILPOINTS"):
+        _ask(Path(folder), name)
     wanted = os.environ.get("KORVAI_FAILPOINT")
     if not wanted:
-        _reached.clear()
+        if _reached:
+            _reached.clear()
         return
     place, _, action = wanted.partition(":")
     place, _, nth = place.partition("@")
@@ -39,3 +48,13 @@ def reach(name: str) -> None:
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     raise FailpointReached(f"stopped at {name}, as KORVAI_FAILPOINT={wanted} asks; unset it to go on")
+
+
+def _ask(folder: Path, name: str) -> None:
+    with suppress(OSError), (folder / "trace").open("r+", encoding="utf-8") as trace:
+        trace.seek(0, os.SEEK_END)
+        trace.write(f"{name}\n")
+    with suppress(OSError):
+        if (folder / "kill").read_text(encoding="utf-8") == name:
+            (folder / "kill").rename(folder / f"killed-{os.getpid()}")  # one of several processes succeeds
+            os.kill(os.getpid(), signal.SIGKILL)

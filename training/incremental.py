@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kg import failpoints
 from kg.changes.adjacency import Adjacency, live_layers
 from kg.changes.compare import Changes, rows_in
 from kg.changes.stale import Stale, stale_sets
@@ -86,7 +87,9 @@ class States:
             partial = self.folder / f".{_MANIFEST}.tmp"
             said = {"format": _FORMAT, "snapshot": snapshot_hash, "names": sorted(names)}
             partial.write_text(json.dumps(said), encoding="utf-8")
+            failpoints.reach("states.before_rename")
             partial.replace(self.folder / _MANIFEST)
+            failpoints.reach("states.after_rename")
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._open:

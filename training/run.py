@@ -31,6 +31,7 @@ from training.choosing import choose_config, fit_to_encoders
 from training.configuration import dump_config, merge_config
 from training.engine import FitResult, fit
 from training.features import StoredFeatures
+from training.gating import judge_run
 from training.refreshing import class_vectors, current_graph, keep_states, new_image_vectors, states_folder
 from training.registry import RecipeConfig, get_recipe
 from training.report import write_report
@@ -252,10 +253,12 @@ def retrain(
     *,
     recipe_name: str = "graphclip",
     config: RecipeConfig | None = None,
+    gate: bool = True,
     reporter: Reporter | None = None,
 ) -> tuple[RunResult, str]:
-    """Validate, pull, encode, train, measure, publish: the run and the id of the active set. Safe to repeat.
+    """Validate, pull, encode, train, measure, gate, publish: the run and the id of its set. Safe to repeat.
 
+    The set becomes the active one, or stays a shadow where the gate found the run worse than the active version.
     Raises: SchemaViolation where the graph breaks its schema (`korvai validate` names it all), and each step's errors.
     """
     reporter, store = reporter or SilentReporter(), Store(settings.store_dir)
@@ -270,7 +273,11 @@ def retrain(
     encode_images(snapshot, features)
     encode_texts(snapshot, features, config)
     run = train(snapshot, recipe_name, config, settings, reporter, features=features)
-    return run, publish_run(graph, settings, run, reporter=reporter)
+    passed = not gate or judge_run(graph, settings, run, reporter=reporter).passed
+    set_id = publish_run(graph, settings, run, reporter=reporter, activate=passed)
+    if not passed:
+        reporter.warn(f"set {set_id} stays a shadow: the active version is better; `korvai promote {set_id}` if not")
+    return run, set_id
 
 
 def _features(settings: Settings, reporter: Reporter) -> StoredFeatures:

@@ -6,19 +6,19 @@ import logging
 from functools import cache
 from typing import Any
 
-from celery import Celery
-from celery.schedules import crontab
+from celery import Celery, signals
 from tzlocal import get_localzone_name
 
 from kg.server.connection import redis_url
 from kg.settings import Settings
 from workers import context
-from workers.contracts import RetrainActive
+from workers.logs import use_json_lines
 from workers.queue import new_celery
+from workers.reasons import EditWatch
+from workers.schedule import beat_schedule
+from workers.watching import Watcher, warn_of_forgetful_broker
 
 __all__ = ["create_celery"]
-
-_NIGHTLY_EXPIRES_S = 12 * 3600
 
 
 def create_celery(settings: Settings) -> Celery:
@@ -28,35 +28,38 @@ def create_celery(settings: Settings) -> Celery:
     """
     app = new_celery(redis_url(settings), current=True)
     app.conf.update(
-        include=["workers.tasks"],
-        # Every task may be run twice and has its effect once, so a message is kept until its task has ended …
+        include=["workers.tasks", "workers.schedule"],
+        # A message is kept until its task has ended, and goes back to the queue when the process under it is killed.
+        # That is the quick way only: a lost message is sent again (workers.watching), one too many finds the job held
+        # or done. Errors end a message; what becomes of the job then is in workers.running.
         task_acks_late=True,
-        # … and goes back to the queue when the process under it is killed. An error ends it: `retrying` decides.
         task_reject_on_worker_lost=True,
         task_acks_on_failure_or_timeout=True,
-        # A message that Redis hands out again after its task has succeeded is dropped.
-        worker_deduplicate_successful_tasks=True,
         worker_prefetch_multiplier=1,
-        task_track_started=True,
+        worker_send_task_events=True,  # for Flower
         worker_cancel_long_running_tasks_on_connection_loss=False,
         timezone=get_localzone_name(),
-        beat_schedule=_schedule(settings),
+        beat_schedule=beat_schedule(settings),
     )
     logging.getLogger("workers").setLevel(settings.log_level)
     return app
 
 
-def _schedule(settings: Settings) -> dict[str, Any]:
-    nightly = RetrainActive()
-    return {
-        "retrain-nightly": {
-            "task": nightly.task_name,
-            "schedule": crontab(hour=str(settings.retrain_hour), minute="0"),
-            "args": [nightly.model_dump(mode="json")],
-            # Nights that nobody worked off do not pile up.
-            "options": {"queue": nightly.queue, "expires": _NIGHTLY_EXPIRES_S},
-        }
-    }
+@signals.worker_ready.connect
+def _watch(**_: Any) -> None:
+    """A worker's main process looks after jobs that nobody has a message for."""
+    settings = context.settings()
+    warn_of_forgetful_broker(settings)
+    watcher = Watcher(settings, also=EditWatch(settings))
+    watcher.start()
+    signals.worker_shutting_down.connect(lambda **_: watcher.stop(), weak=False)
+
+
+@signals.after_setup_logger.connect
+@signals.after_setup_task_logger.connect
+def _log_lines(logger: logging.Logger | None = None, **_: Any) -> None:
+    if logger is not None:
+        use_json_lines(logger)
 
 
 @cache

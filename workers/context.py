@@ -1,45 +1,35 @@
-"""What does a task work with, and which of its errors are worth another try?"""
+"""What does a step work with?"""
 
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from celery import Task
-
-from kg.errors import GraphUnavailable, KorvaiError, ServiceError
+from kg.errors import GraphUnavailable, ServiceError
 from kg.graph import Graph, connect
+from kg.jobs import Lease
 from kg.progress import Advance
 from kg.settings import Settings, load_settings
 from kg.store import Store
 
-if TYPE_CHECKING:
-    from celery.app.task import Context
-
-__all__ = ["TaskReporter", "Workplace", "opened", "retry_delay_s", "retrying", "settings"]
-
-MAX_RETRIES = 8
-_FIRST_DELAY_S = 2.0
-_LONGEST_DELAY_S = 120.0
-_TELL_EVERY_S = 1.0
+__all__ = ["StepReporter", "Workplace", "open_graph", "settings"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Workplace:
-    """All that a task needs."""
+    """All that a step needs; `graph` refuses to commit once the job is somebody else's."""
 
     settings: Settings
     graph: Graph
     store: Store
-    reporter: TaskReporter
+    reporter: StepReporter
 
 
 @cache
@@ -48,82 +38,45 @@ def settings() -> Settings:
     return load_settings()
 
 
-@contextmanager
-def opened(task: Task) -> Iterator[Workplace]:
-    """Graph and store for the length of one task.
+def open_graph() -> Graph:
+    """The graph, for whoever closes it.
 
-    A connection belongs to one task: nothing is shared over the fork of a worker's children, and a server that came
+    A connection belongs to one step: nothing is shared over the fork of a worker's children, and a server that came
     back at another address is found.
-    Raises: GraphUnavailable, StoreError.
+    Raises: GraphUnavailable.
     """
-    store = Store(settings().store_dir)
-    store.check_writable()
     try:
-        graph = connect(settings())
+        return connect(settings())
     except ServiceError as error:  # an embedded server between down and up: worth another try
         raise GraphUnavailable(str(error)) from error
-    with graph:
-        yield Workplace(settings(), graph, store, TaskReporter(task))
 
 
-@contextmanager
-def retrying(task: Task) -> Iterator[None]:
-    """Queue the task again, later, after an error that may pass; every other error ends it."""
-    try:
-        yield
-    except KorvaiError as error:
-        if not error.retryable:
-            raise
-        delay_s = retry_delay_s(task.request.retries)
-        log.warning("%s: %s; trying again in %.0f s", task.name, error, delay_s)
-        raise task.retry(exc=error, countdown=delay_s, max_retries=MAX_RETRIES) from error
+class StepReporter:
+    """Tells how far a step is: lines in the log, and the progress on the job's node; stops work nobody wants."""
 
-
-def retry_delay_s(tries: int) -> float:
-    """Doubling, capped, and spread, so that tasks that failed together do not come back together."""
-    longest_s = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2**tries)
-    return random.uniform(longest_s / 2, longest_s)
-
-
-class TaskReporter:
-    """Tells how far a task is: lines in the log, and the state that `workers.queue.job_status` shows."""
-
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        # Taken now: Task.request is a stack of the running thread, and stages may advance from a data loader's.
-        self._request: Context = task.request
-        self._id: str | None = task.request.id
+    def __init__(self, lease: Lease, step: str) -> None:
+        self._lease, self._step = lease, step
 
     @contextmanager
     def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
         """One stage of work; see kg.progress.Reporter."""
-        started_s = told_s = time.monotonic()
-        done = 0
-        self._tell(stage=name, done=0, total=total, unit=unit)
+        self._lease.check()
+        started_s, done = time.monotonic(), 0
+        with self._lease.progress.stage(name, total, unit) as tell:
 
-        def advance(n: int = 1, **metrics: Any) -> None:
-            nonlocal done, told_s
-            done += n
-            if time.monotonic() - told_s >= _TELL_EVERY_S:
-                told_s = time.monotonic()
-                rate = done / (told_s - started_s)
-                self._tell(stage=name, done=done, total=total, unit=unit, rate_per_s=round(rate, 1), **_plain(metrics))
+            def advance(n: int = 1, **metrics: Any) -> None:
+                nonlocal done
+                done += n
+                tell(n, **metrics)
+                self._lease.check()
 
-        yield advance
-        log.info("%s: %s (%s %s, %.1f s)", self._task.name, name, done, unit, time.monotonic() - started_s)
+            yield advance
+        log.info("%s: %s (%s %s, %.1f s)", self._step, name, done, unit, time.monotonic() - started_s)
 
     def note(self, message: str) -> None:
         """Log a finished fact."""
-        log.info("%s: %s", self._task.name, message)
+        log.info("%s: %s", self._step, message)
 
     def warn(self, message: str) -> None:
         """Log something to look at."""
-        log.warning("%s: %s", self._task.name, message)
-
-    def _tell(self, **progress: Any) -> None:
-        if self._id is not None:
-            self._task.backend.store_result(self._id, progress, "PROGRESS", request=self._request)
-
-
-def _plain(metrics: dict[str, Any]) -> dict[str, Any]:
-    return {key: value if isinstance(value, int | str) else round(float(value), 4) for key, value in metrics.items()}
+        log.warning("%s: %s", self._step, message)

@@ -1,7 +1,8 @@
 """Which tasks can be asked for, and what does each take and give?
 
-A task's name, its queue and its arguments are one frozen class here; the API, the command line and beat know nothing
-else of the workers. Ids and hashes go in, ids come out: what a step returns is merged into the next one's arguments.
+A task's name, its queue and its arguments are one frozen class here. A job is a plan of such steps on its node; what
+travels through Redis is `Message`, a job's id and which of its steps is due. Ids and hashes go in, ids come out: what
+earlier steps returned fills in what a step's own arguments leave open.
 """
 
 from __future__ import annotations
@@ -9,29 +10,39 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
 from kg.errors import PayloadError
 
 __all__ = [
     "PAYLOAD_VERSION",
-    "PIPELINE",
     "QUEUES",
+    "STEPS",
+    "Classify",
     "EncodeImages",
     "EncodeTexts",
+    "EncoderSpec",
     "Evaluate",
+    "Explain",
+    "Gate",
+    "Message",
+    "Name",
     "Payload",
     "Publish",
     "Pull",
     "Queue",
     "Refresh",
-    "Retrain",
-    "RetrainActive",
+    "ShortText",
+    "StatementName",
+    "Tick",
     "Train",
+    "Validate",
     "parse",
+    "problems",
+    "step_name",
 ]
 
-PAYLOAD_VERSION = 1
+PAYLOAD_VERSION = 2
 """Raised when an argument changes its meaning; a task queued by another version is refused, never guessed at."""
 
 Queue = Literal["cpu", "gpu", "io"]
@@ -40,6 +51,8 @@ QUEUES: tuple[Queue, ...] = ("cpu", "gpu", "io")
 
 # No name may lead out of the store or be mistaken for an option, hence no slash and no leading dot or dash.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}$")]
+StatementName = Annotated[str, StringConstraints(pattern=r"^[a-z_]+/[a-z_]+$", max_length=80)]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 EncoderSpec = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 _P = TypeVar("_P", bound="Payload")
 
@@ -52,7 +65,7 @@ class Payload(BaseModel):
     task_name: ClassVar[str]
     queue: ClassVar[Queue]
 
-    version: Literal[1] = PAYLOAD_VERSION
+    version: Literal[2] = PAYLOAD_VERSION
 
 
 class Pull(Payload):
@@ -114,12 +127,13 @@ class Evaluate(Payload):
 
 
 class Publish(Payload):
-    """Write a run's vectors into the graph and make the set the active one; gives `embedding_set`."""
+    """Write a run's vectors into the graph and, unless it is a shadow, make the set active; gives `embedding_set`."""
 
     task_name: ClassVar[str] = "korvai.publish"
     queue: ClassVar[Queue] = "io"
 
     run: Name
+    shadow: bool = False
 
 
 class Refresh(Payload):
@@ -132,32 +146,87 @@ class Refresh(Payload):
     task: Name | None = None
 
 
-class Retrain(Payload):
-    """Queue the whole pipeline for one graph; gives `job`."""
+class Validate(Payload):
+    """Ask every check of the graph; gives `errors`, `warnings` and the first lines of both.
 
-    task_name: ClassVar[str] = "korvai.retrain"
+    With `require`, errors end the job.
+    """
+
+    task_name: ClassVar[str] = "korvai.validate"
     queue: ClassVar[Queue] = "io"
 
     domain: Name
+    require: bool = False
+
+
+class Gate(Payload):
+    """Compare a run with the active version on the gate split; gives `shadow`, true where it must not become active."""
+
+    task_name: ClassVar[str] = "korvai.gate"
+    queue: ClassVar[Queue] = "gpu"
+
+    run: Name
+
+
+class Classify(Payload):
+    """Give images without a vector one, then propose a class for items without; gives how many of each."""
+
+    task_name: ClassVar[str] = "korvai.classify"
+    queue: ClassVar[Queue] = "gpu"
+
+    domain: Name
     task: Name | None = None
-    recipe: Name = "graphclip"
-    preset: Name | None = None
-    """None: the one named after the domain, else the recipe's best."""
-    config: dict[str, JsonValue] = {}
-    """Overrides of the preset."""
-    vision_encoder: EncoderSpec | None = None
-    """None: as the settings of whoever queues it say."""
+    statement: StatementName = "images/unclassified"
+    """A saved read statement; its column `image_id` says which images."""
+    limit: int = Field(1_000_000, ge=1)
+    at_least: float = Field(0.0, ge=0.0, le=1.0)
+    values: dict[str, JsonValue] = {}
+    """Further parameters of the statement."""
 
 
-class RetrainActive(Payload):
-    """Queue the pipeline for every graph and task that has an active set, as beat does each night; gives `jobs`."""
+class Explain(Payload):
+    """Write the reasons for an image's class into the graph; gives `explanation` and `sentence`."""
 
-    task_name: ClassVar[str] = "korvai.retrain_active"
+    task_name: ClassVar[str] = "korvai.explain"
+    queue: ClassVar[Queue] = "cpu"
+
+    domain: Name
+    task: Name | None = None
+    image: ShortText
+    class_key: ShortText | None = None
+
+
+class Tick(Payload):
+    """Beat's: start what an entry of the schedule asks for, or write down why not. It belongs to no job, it makes them.
+
+    The jobs' ids follow from entry and hour, so that a tick that comes twice makes them once.
+    """
+
+    task_name: ClassVar[str] = "korvai.tick"
     queue: ClassVar[Queue] = "io"
 
+    entry: Name
 
-PIPELINE: tuple[type[Payload], ...] = (Pull, EncodeTexts, EncodeImages, Train, Evaluate, Publish, Refresh)
-"""The steps of a retraining, in order."""
+
+class Message(Payload):
+    """What travels through the broker: which step of which job is due. It may get lost, or come twice."""
+
+    job: ShortText
+    step: int = Field(ge=0, le=100)
+
+
+STEPS: Mapping[str, type[Payload]] = {
+    contract.task_name.removeprefix("korvai."): contract
+    for contract in (
+        Validate, Pull, EncodeTexts, EncodeImages, Train, Evaluate, Gate, Publish, Refresh, Classify, Explain
+    )
+}  # fmt: skip
+"""Everything a plan may consist of."""
+
+
+def step_name(contract: type[Payload] | Payload) -> str:
+    """What a step is called in plans, logs and tables."""
+    return contract.task_name.removeprefix("korvai.")
 
 
 def parse(contract: type[_P], parts: Sequence[Any]) -> _P:
@@ -169,21 +238,26 @@ def parse(contract: type[_P], parts: Sequence[Any]) -> _P:
     for part in parts:
         if not isinstance(part, Mapping):
             raise PayloadError(
-                f"{contract.task_name}: takes objects, was given {type(part).__name__} {str(part)[:80]!r}"
+                f"{_called(contract)}: takes objects, was given {type(part).__name__} {str(part)[:80]!r}"
             )
         merged.update(part)
     if (found := merged.get("version", PAYLOAD_VERSION)) != PAYLOAD_VERSION:
         raise PayloadError(
-            f"{contract.task_name}: the task was queued by another version of Korvai "
+            f"{_called(contract)}: the task was queued by another version of Korvai "
             f"(payload {str(found)[:20]!r}, this is {PAYLOAD_VERSION}); queue it again"
         )
     try:
         return contract.model_validate(merged)
     except ValidationError as error:
-        raise PayloadError(f"{contract.task_name}: {_problems(error)}") from error
+        raise PayloadError(f"{_called(contract)}: {problems(error)}") from error
 
 
-def _problems(error: ValidationError) -> str:
+def _called(contract: type[Payload]) -> str:
+    return getattr(contract, "task_name", "korvai message")
+
+
+def problems(error: ValidationError) -> str:
+    """What is wrong, in one line."""
     return "; ".join(
         f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}, was given {str(problem['input'])[:80]!r}"
         for problem in error.errors(include_url=False)

@@ -1,100 +1,98 @@
-"""How is work handed to the workers, and how far is it? All that API and command line need to know of Celery."""
+"""How is a job written down and handed to the workers? All that API and command line need to know of Celery.
+
+First the node, then the message. A message is a hint that may be lost or come twice: `workers.watching` sends it again.
+"""
 
 from __future__ import annotations
 
-import secrets
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from celery import Celery, chain
-from celery.canvas import Signature
+from celery import Celery
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 from kombu.exceptions import KombuError, OperationalError
-from pydantic import BaseModel
 from redis.exceptions import RedisError
 
-from kg.errors import QueueUnavailable, ServiceError
-from kg.schema import load_domain
+from kg import failpoints
+from kg.errors import PayloadError, QueueUnavailable, ServiceError
+from kg.graph import Graph
+from kg.jobs.records import create_job, new_job_id
+from kg.publishing.publication import whoever
 from kg.server.connection import redis_url
 from kg.settings import Settings
-from workers.contracts import (
-    PIPELINE,
-    QUEUES,
-    EncodeImages,
-    EncodeTexts,
-    Evaluate,
-    Payload,
-    Publish,
-    Pull,
-    Refresh,
-    Retrain,
-    Train,
-)
+from workers.contracts import PAYLOAD_VERSION, QUEUES, STEPS, Message
+from workers.kinds import Request, plan_of
 
-__all__ = ["StepStatus", "check", "enqueue", "job_status", "new_celery", "retrain"]
+__all__ = ["broker", "check", "described", "new_celery", "send", "submit", "waiting_messages"]
 
-StepState = Literal["waiting", "running", "retrying", "done", "failed", "not reached"]
+_VISIBILITY_TIMEOUT_S = 3600
+"""After so long Redis hands an unfinished task out again; the job's lease sends that message away."""
 
-_VISIBILITY_TIMEOUT_S = 6 * 3600
-"""After so long Redis hands an unfinished task to another worker: longer than any step should take."""
-
-_RESULT_EXPIRES_S = 7 * 24 * 3600
 _CONNECT_TIMEOUT_S = 3.0
-_STATES: dict[str, StepState] = {
-    "STARTED": "running",
-    "PROGRESS": "running",
-    "RETRY": "retrying",
-    "SUCCESS": "done",
-    "FAILURE": "failed",
-    "REVOKED": "failed",
-}
+_AGAIN_S = 60.0
+_AGAIN_AT_MOST_S = 900.0
 
 
-class StepStatus(BaseModel, frozen=True):
-    """How far one step of a job is; `detail` is its ids, its progress, or why it failed."""
+def submit(
+    settings: Settings, graph: Graph, request: Request, *, job: str | None = None, who: str | None = None
+) -> str:
+    """Write a job down and queue its first step; the job's id. With the id of a job that is there, nothing is new.
 
-    step: str
-    state: StepState
-    detail: dict[str, Any] = {}
-
-
-def enqueue(settings: Settings, payload: Payload) -> str:
-    """Queue one task; its id, which `job_status` takes.
-
-    Raises: QueueUnavailable.
+    Raises: QueueUnavailable (nothing was written), PayloadError, SchemaViolation (unknown graph or task).
     """
-    job = _new_job(payload)
-    with _broker(settings) as app:
-        _signature(app, job, payload).apply_async()
+    properties = described(settings, request)
+    with broker(settings) as app:
+        job = create_job(graph, job or new_job_id(request.kind), {**properties, "who": who or whoever()})
+        send(app, graph, job, 0, json.loads(properties["plan"])[0]["step"])
     return job
 
 
-def retrain(settings: Settings, wanted: Retrain) -> str:
-    """Queue the whole pipeline as one chain; the job's id, which `job_status` takes.
+def described(settings: Settings, request: Request) -> dict[str, object]:
+    """A request as properties of a Job node, with its plan.
 
-    Raises: QueueUnavailable, SchemaViolation (unknown graph or task).
+    Raises: PayloadError, SchemaViolation.
     """
-    job, steps = _new_job(wanted), list(_steps(settings, wanted))
-    with _broker(settings) as app:
-        chain(*(_signature(app, job, step) for step in steps), app=app).apply_async()
-    return job
+    said = request.model_dump(mode="json", exclude_unset=True, by_alias=True)
+    own = {name: said.pop(name) for name in ("graph", "task", "recipe", "statement") if said.get(name) is not None}
+    alone = f"{request.alone}/{request.graph}" if request.alone else None
+    plan = json.dumps(plan_of(settings, request))
+    params = json.dumps(said, sort_keys=True)
+    return {"kind": request.kind, **own, "params": params, "plan": plan, "version": PAYLOAD_VERSION, "excludes": alone}
 
 
-def job_status(settings: Settings, job: str) -> tuple[StepStatus, ...]:
-    """How far each step of a job is; a job nobody has heard of waits.
+def send(app: Celery, graph: Graph, job: str, step: int, name: str, *, sends: int = 0) -> bool:
+    """Send the message of a job's step; False where it has gone on or ended meanwhile.
+
+    Raises: PayloadError for a step that no worker knows; the broker's errors (within `broker`: QueueUnavailable).
+    """
+    if name not in STEPS:
+        raise PayloadError(
+            f"job {job}: its step {name[:40]!r} is unknown here; it is another version's, ask for it again"
+        )
+    again_s = min(_AGAIN_AT_MOST_S, _AGAIN_S * 2**sends)
+    row = graph.one("jobs/mark_sent", id=job, step=step, again_s=again_s)
+    if row is None or not row["sent"]:
+        return False
+    contract, message = STEPS[name], Message(job=job, step=step)
+    args = [message.model_dump(mode="json")]
+    failpoints.reach("job.before_message")
+    app.send_task(contract.task_name, args=args, queue=contract.queue, task_id=f"{job}.{step}.{name}")
+    failpoints.reach("job.after_message")
+    return True
+
+
+def waiting_messages(settings: Settings) -> dict[str, int]:
+    """How many messages of each queue nobody has taken yet.
 
     Raises: QueueUnavailable.
     """
-    names = [_step_name(step.task_name) for step in PIPELINE] if job.startswith("retrain-") else [job.split("-")[0]]
-    with _broker(settings) as app:
-        found = tuple(_step_status(app, job, name) for name in names)
-    failed = next((n for n, step in enumerate(found) if step.state == "failed"), len(found))
-    return found[: failed + 1] + tuple(s.model_copy(update={"state": "not reached"}) for s in found[failed + 1 :])
+    with broker(settings) as app, app.connection_for_read() as connection:
+        client = connection.default_channel.client
+        return {name: int(client.llen(name)) for name in QUEUES}
 
 
 def check(settings: Settings) -> None:
@@ -102,16 +100,15 @@ def check(settings: Settings) -> None:
 
     Raises: QueueUnavailable.
     """
-    with _broker(settings):
+    with broker(settings):
         pass
 
 
 def new_celery(url: str, *, current: bool = False) -> Celery:
-    """A Celery that speaks as all of Korvai's do: JSON only, three queues, results kept for status alone."""
-    app = Celery("korvai", broker=url, backend=url, set_as_current=current)
+    """A Celery that speaks as all of Korvai's do: JSON only, three queues, no results: those are on the Job nodes."""
+    app = Celery("korvai", broker=url, set_as_current=current)
     app.conf.update(
         task_serializer="json",
-        result_serializer="json",
         event_serializer="json",
         accept_content=["json"],
         task_queues=[KombuQueue(name, Exchange("korvai"), routing_key=name) for name in QUEUES],
@@ -119,71 +116,23 @@ def new_celery(url: str, *, current: bool = False) -> Celery:
         task_default_exchange="korvai",
         task_default_routing_key="cpu",
         task_create_missing_queues=False,
-        result_expires=_RESULT_EXPIRES_S,
+        task_ignore_result=True,
         broker_transport_options={
             "visibility_timeout": _VISIBILITY_TIMEOUT_S,
             "socket_connect_timeout": _CONNECT_TIMEOUT_S,
         },
-        redis_socket_connect_timeout=_CONNECT_TIMEOUT_S,
         broker_connection_retry_on_startup=True,
         task_publish_retry_policy={"max_retries": 2, "interval_start": 0.2, "interval_step": 0.4, "interval_max": 1.0},
-        result_backend_transport_options={
-            "retry_policy": {"max_retries": 3, "interval_start": 0.2, "interval_step": 0.4, "interval_max": 1.0}
-        },
     )
     return app
 
 
-def _steps(settings: Settings, wanted: Retrain) -> Iterator[Payload]:
-    domain = load_domain(wanted.domain)
-    task, _ = domain.task(wanted.task or wanted.config.get("task") or next(iter(domain.tasks)))
-    place = {"domain": wanted.domain, "task": task}
-    # Said here once: workers whose own settings differ must not encode for one run in two ways.
-    vision = {"vision_encoder": wanted.vision_encoder or settings.vision_encoder}
-    recipe = {"task": task, "recipe": wanted.recipe, "preset": wanted.preset, "config": wanted.config, **vision}
-    yield Pull(**place)
-    # Not validated yet: `snapshot` and `run` come from the step before.
-    yield EncodeTexts.model_construct(**recipe)
-    yield EncodeImages.model_construct(**vision)
-    yield Train.model_construct(**recipe)
-    yield Evaluate.model_construct()
-    yield Publish.model_construct()
-    yield Refresh(**place)
-
-
-def _signature(app: Celery, job: str, payload: Payload) -> Signature:
-    # A refresh reads what is active, not what the step before made, so it takes nothing from it.
-    return app.signature(
-        payload.task_name,
-        args=[payload.model_dump(mode="json", warnings=False)],
-        queue=payload.queue,
-        task_id=_task_id(job, _step_name(payload.task_name)),
-        immutable=isinstance(payload, Refresh),
-    )
-
-
-def _new_job(payload: Payload) -> str:
-    # Sortable by time, and it says what it is wherever it turns up.
-    return f"{_step_name(payload.task_name)}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-
-
-def _step_name(task_name: str) -> str:
-    return task_name.removeprefix("korvai.")
-
-
-def _task_id(job: str, step: str) -> str:
-    return f"{job}.{step}"
-
-
-def _step_status(app: Celery, job: str, step: str) -> StepStatus:
-    meta = app.backend.get_task_meta(_task_id(job, step))
-    found = meta.get("result")
-    detail = found if isinstance(found, dict) else {} if found is None else {"error": " ".join(str(found).split())}
-    return StepStatus(step=step, state=_STATES.get(meta["status"], "waiting"), detail=detail)
-
-
 @contextmanager
-def _broker(settings: Settings) -> Iterator[Celery]:
+def broker(settings: Settings) -> Iterator[Celery]:
+    """A Celery whose broker answers.
+
+    Raises: QueueUnavailable, also for errors of the broker within the block.
+    """
     try:
         url = redis_url(settings)
     except ServiceError as error:

@@ -1,139 +1,154 @@
-"""Which work can a worker do? Each task checks its arguments, opens what it needs, calls kg or training, gives ids."""
+"""Which work can a worker do? Each step gets checked arguments, calls kg or training, and gives ids and counts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from celery import Task, shared_task
 
-from kg.errors import KorvaiError
-from kg.graph import Graph
-from kg.publishing.activation import find_active_set
-from kg.schema import domain_names, load_domain
+from kg.curation.filling import classify_new
+from kg.errors import KorvaiError, SchemaViolation
+from kg.schema import load_domain
 from kg.snapshots.snapshot import Snapshot, find_snapshot
 from kg.snapshots.snapshot import pull as pull_snapshot
 from kg.validation import require_valid
+from kg.validation import validate as ask_checks
 from training import run as runs
 from training.choosing import fit_to_encoders
 from training.features import StoredFeatures
+from training.gating import judge_run
 from training.registry import RecipeConfig
-from workers import contracts, queue
-from workers.context import opened, retrying, settings
-from workers.contracts import parse
+from workers import contracts
+from workers.context import Workplace
+from workers.running import run_step
 
 __all__ = [
+    "classify",
     "encode_images",
     "encode_texts",
     "evaluate",
+    "explain",
+    "gate",
     "publish",
     "pull",
     "refresh",
-    "retrain",
-    "retrain_active",
     "train",
+    "validate",
 ]
 
 Ids = dict[str, Any]
+_P = TypeVar("_P", bound=contracts.Payload)
+_NAMED = 5
 
 
-def _task(contract: type[contracts.Payload]) -> Callable[[Callable[..., Ids]], Task]:
-    """A task that does what `contract` says; our own errors are its answer, one line in the log and not a traceback."""
-    return shared_task(name=contract.task_name, bind=True, throws=(KorvaiError,))
+def _step(contract: type[_P]) -> Callable[[Callable[[Workplace, _P], Ids]], Task]:
+    """A task that does what `contract` says for the job that its message names."""
+
+    def register(work: Callable[[Workplace, _P], Ids]) -> Task:
+        def task(*parts: Any) -> None:
+            run_step(contract, work, parts)
+
+        task.__name__, task.__doc__ = work.__name__, contract.__doc__
+        return shared_task(name=contract.task_name, throws=(KorvaiError,), ignore_result=True)(task)
+
+    return register
 
 
-@_task(contracts.Pull)
-def pull(self: Task, *parts: Any) -> Ids:
-    """See the contract, as for every task below."""
-    args = parse(contracts.Pull, parts)
-    with retrying(self), opened(self) as work:
-        domain = load_domain(args.domain)
-        task, _ = domain.task(args.task)
-        require_valid(work.graph, domain, reporter=work.reporter)
-        snapshot = pull_snapshot(work.graph, domain, work.store, reporter=work.reporter, task=task)
+@_step(contracts.Validate)
+def validate(work: Workplace, args: contracts.Validate) -> Ids:
+    """See the contract, as for every step below."""
+    if args.require:
+        require_valid(work.graph, args.domain, reporter=work.reporter)
+        return {}
+    report = ask_checks(work.graph, args.domain, work.store, reporter=work.reporter)
+    said = [finding.line() for finding in (*report.errors, *report.warnings)]
+    return {"errors": len(report.errors), "warnings": len(report.warnings), "findings": said[:_NAMED]}
+
+
+@_step(contracts.Pull)
+def pull(work: Workplace, args: contracts.Pull) -> Ids:
+    domain = load_domain(args.domain)
+    task, _ = domain.task(args.task)
+    snapshot = pull_snapshot(work.graph, domain, work.store, reporter=work.reporter, task=task)
     return {"snapshot": snapshot.path.name}
 
 
-@_task(contracts.EncodeTexts)
-def encode_texts(self: Task, *parts: Any) -> Ids:
-    args = parse(contracts.EncodeTexts, parts)
-    with retrying(self), opened(self) as work:
-        snapshot = find_snapshot(work.store, args.snapshot)
-        features = StoredFeatures(work.store, image_spec=args.vision_encoder, reporter=work.reporter)
-        here = work.settings.text_encoder
-        config = fit_to_encoders(_config(args, snapshot), features, work.reporter, text_encoder=here)
-        runs.encode_texts(snapshot, features, config)
-    return {"snapshot": args.snapshot}
+@_step(contracts.EncodeTexts)
+def encode_texts(work: Workplace, args: contracts.EncodeTexts) -> Ids:
+    snapshot = find_snapshot(work.store, args.snapshot)
+    features = StoredFeatures(work.store, image_spec=args.vision_encoder, reporter=work.reporter)
+    config = _config(work, args, snapshot)
+    config = fit_to_encoders(config, features, work.reporter, text_encoder=work.settings.text_encoder)
+    return {"texts": runs.encode_texts(snapshot, features, config)}
 
 
-@_task(contracts.EncodeImages)
-def encode_images(self: Task, *parts: Any) -> Ids:
-    args = parse(contracts.EncodeImages, parts)
-    with retrying(self), opened(self) as work:
-        features = StoredFeatures(work.store, image_spec=args.vision_encoder, reporter=work.reporter)
-        runs.encode_images(find_snapshot(work.store, args.snapshot), features)
-    return {"snapshot": args.snapshot}
+@_step(contracts.EncodeImages)
+def encode_images(work: Workplace, args: contracts.EncodeImages) -> Ids:
+    features = StoredFeatures(work.store, image_spec=args.vision_encoder, reporter=work.reporter)
+    return {"images": runs.encode_images(find_snapshot(work.store, args.snapshot), features)}
 
 
-@_task(contracts.Train)
-def train(self: Task, *parts: Any) -> Ids:
-    args = parse(contracts.Train, parts)
-    with retrying(self), opened(self) as work:
-        snapshot = find_snapshot(work.store, args.snapshot)
-        here = work.settings.model_copy(update={"vision_encoder": args.vision_encoder})
-        run = runs.train(snapshot, args.recipe, _config(args, snapshot), here, work.reporter)
+@_step(contracts.Train)
+def train(work: Workplace, args: contracts.Train) -> Ids:
+    snapshot = find_snapshot(work.store, args.snapshot)
+    here = work.settings.model_copy(update={"vision_encoder": args.vision_encoder})
+    run = runs.train(snapshot, args.recipe, _config(work, args, snapshot), here, work.reporter)
     return {"run": run.folder.name}
 
 
-@_task(contracts.Evaluate)
-def evaluate(self: Task, *parts: Any) -> Ids:
-    args = parse(contracts.Evaluate, parts)
-    with retrying(self), opened(self) as work:
-        run = runs.open_run(work.settings, args.run, work.reporter)
-        work.reporter.note(f"{args.run}: {run.metrics['splits']}")
-    return {"run": args.run}
+@_step(contracts.Evaluate)
+def evaluate(work: Workplace, args: contracts.Evaluate) -> Ids:
+    run = runs.open_run(work.settings, args.run, work.reporter)
+    return {"run": args.run, "figures": run.metrics["splits"]}
 
 
-@_task(contracts.Publish)
-def publish(self: Task, *parts: Any) -> Ids:
-    args = parse(contracts.Publish, parts)
-    with retrying(self), opened(self) as work:
-        run = runs.open_run(work.settings, args.run, work.reporter)
-        embedding_set = runs.publish_run(work.graph, work.settings, run, reporter=work.reporter)
-    return {"embedding_set": embedding_set}
+@_step(contracts.Gate)
+def gate(work: Workplace, args: contracts.Gate) -> Ids:
+    run = runs.open_run(work.settings, args.run, work.reporter)
+    verdict = judge_run(work.graph, work.settings, run, reporter=work.reporter)
+    return {"shadow": not verdict.passed, "gate": verdict.as_dict()}
 
 
-@_task(contracts.Refresh)
-def refresh(self: Task, *parts: Any) -> Ids:
-    args = parse(contracts.Refresh, parts)
-    with retrying(self), opened(self) as work:
-        embedding_set = runs.refresh(work.graph, work.settings, args.domain, args.task, reporter=work.reporter)
-    return {"embedding_set": embedding_set}
+@_step(contracts.Publish)
+def publish(work: Workplace, args: contracts.Publish) -> Ids:
+    run = runs.open_run(work.settings, args.run, work.reporter)
+    embedding_set = runs.publish_run(work.graph, work.settings, run, reporter=work.reporter, activate=not args.shadow)
+    return {"shadow_set" if args.shadow else "embedding_set": embedding_set}
 
 
-@_task(contracts.Retrain)
-def retrain(self: Task, *parts: Any) -> Ids:
-    args = parse(contracts.Retrain, parts)
-    with retrying(self):
-        return {"job": queue.retrain(settings(), args)}
+@_step(contracts.Refresh)
+def refresh(work: Workplace, args: contracts.Refresh) -> Ids:
+    return {"embedding_set": runs.refresh(work.graph, work.settings, args.domain, args.task, reporter=work.reporter)}
 
 
-@_task(contracts.RetrainActive)
-def retrain_active(self: Task, *parts: Any) -> Ids:
-    parse(contracts.RetrainActive, parts)
-    with retrying(self), opened(self) as work:
-        return {"jobs": [queue.retrain(work.settings, wanted) for wanted in _active_tasks(work.graph)]}
+@_step(contracts.Classify)
+def classify(work: Workplace, args: contracts.Classify) -> Ids:
+    wanted = {"statement": args.statement, "limit": args.limit, "at_least": args.at_least, "values": args.values}
+    done = classify_new(
+        work.graph, work.store, load_domain(args.domain), task=args.task, reporter=work.reporter, **wanted
+    )
+    return done.as_dict()
 
 
-def _active_tasks(graph: Graph) -> Iterator[contracts.Retrain]:
-    for domain, task in ((name, task) for name in domain_names() for task in load_domain(name).tasks):
-        if (active := find_active_set(graph, domain, task)) is not None:
-            yield contracts.Retrain(domain=domain, task=task, recipe=active.recipe)
+@_step(contracts.Explain)
+def explain(work: Workplace, args: contracts.Explain) -> Ids:
+    from training.explain.answering import explain as answer
+    from training.threads import torch_threads
+
+    with torch_threads(1):
+        found = answer(
+            work.graph, work.settings, args.image, domain=args.domain, task=args.task, class_key=args.class_key,
+            reporter=work.reporter,
+        )  # fmt: skip
+    if not found.kept:
+        raise SchemaViolation(f"explaining {args.image[:60]!r}: no image of the graph; give a sha256 or an item's key")
+    return {"explanation": found.explanation.id, "sentence": found.explanation.sentence}
 
 
-def _config(args: contracts.EncodeTexts | contracts.Train, snapshot: Snapshot) -> RecipeConfig:
+def _config(work: Workplace, args: contracts.EncodeTexts | contracts.Train, snapshot: Snapshot) -> RecipeConfig:
     task, _ = snapshot.domain.task(args.task)
     config = runs.choose_config(
-        args.recipe, snapshot.domain, preset=args.preset, overrides=args.config, text_encoder=settings().text_encoder
+        args.recipe, snapshot.domain, preset=args.preset, overrides=args.config, text_encoder=work.settings.text_encoder
     )
     return config.model_copy(update={"task": task})

@@ -9,6 +9,7 @@
 // param  task      STRING    name of the task
 // param  after     STRING    items whose key comes after this one, default ''
 // param  most      INTEGER   1..10000, default 1000; how many items are looked at
+// param  items     LIST<STRING> only these keys, default []; none: all
 // param  at_least  FLOAT     0..1, default 0.0; proposals below that probability are not written
 // return looked_at INTEGER   items
 // return last      STRING    key of the last one; null when there was none
@@ -24,7 +25,7 @@ CALL (s, v) {
 WITH s, v, classes, range(0, v.dim - 1) AS axes
 CALL (s, v) {
   MATCH (item:«item»)
-  WHERE item.«item_key» > $after AND NOT EXISTS { (item)-[:«relation»]->(:«class») }
+  WHERE item.«item_key» > $after AND (size($items) = 0 OR item.«item_key» IN $items) AND NOT EXISTS { (item)-[:«relation»]->(:«class») }
     AND EXISTS { (item)-[:HAS_IMAGE]->(:Image)-[:HAS_VECTOR]->(x:ImageVector) WHERE x[v.image_property] IS NOT NULL }
   RETURN item ORDER BY item.«item_key» LIMIT $most
 }

@@ -57,11 +57,13 @@ def propose(
     task: str | None = None,
     limit: int | None = None,
     at_least: float = 0.0,
+    items: Sequence[str] | None = None,
     reporter: Reporter,
 ) -> Proposed:
     """Write proposals for items that have an image and no class, in pages, in the order of their keys.
 
-    A page is one transaction; stopped in the middle, the same call goes on and ends at the same graph.
+    `items`, where given, says which of them may get one. A page is one transaction; stopped in the
+    middle, the same call goes on and ends at the same graph.
     Raises: NodeNotFound (nothing is published), SchemaViolation (unknown task).
     """
     _check_share("--at-least", at_least)
@@ -70,13 +72,20 @@ def propose(
     statement = statement_for(graph, "predictions/propose", domain, name)
     looked_at = proposed = skipped = 0
     after = ""
-    with reporter.stage("proposing classes", limit, "items") as advance:
+    wanted = None if items is None else sorted(set(items))
+    with reporter.stage("proposing classes", limit if wanted is None else len(wanted), "items") as advance:
         while limit is None or looked_at < limit:
             most = _PAGE if limit is None else min(_PAGE, limit - looked_at)
             values = {"domain": domain.domain, "task": name, "after": after, "most": most, "at_least": at_least}
-            row = graph.run(statement, **values)[0]
-            if not row["looked_at"]:
+            page = None if wanted is None else [key for key in wanted if key > after][:_PAGE]
+            if page == []:
                 break
+            row = graph.run(statement, items=page or [], **values)[0]
+            if not row["looked_at"]:
+                if page is None:
+                    break
+                after = page[-1]  # none of this page is open any more
+                continue
             failpoints.reach("curation.after_page")
             after, looked_at = row["last"], looked_at + row["looked_at"]
             proposed, skipped = proposed + row["proposed"], skipped + row["skipped"]

@@ -18,6 +18,7 @@ from api.main import create_app
 from kg import classify
 from kg.encoders.tower import load_tower
 from kg.graph import connect
+from kg.jobs import Lease, create_job
 from kg.progress import SilentReporter
 from kg.publishing.publish import Publication, publish
 from kg.schema import ensure_schema, load_domain
@@ -258,3 +259,30 @@ def _publication(tower_dir: Path, run_dir: Path, ids: list[str], vectors: np.nda
         image_vectors=vectors,
         tower_dir=tower_dir,
     )
+
+
+def test_metrics_tell_jobs_and_the_broker(client: TestClient, settings: Settings) -> None:
+    with connect(settings) as graph:
+        create_job(graph, "job-8", {"kind": "refresh", "graph": "saree", "plan": "[]"})
+    answer = client.get("/metrics")
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/plain")
+    assert 'korvai_jobs{kind="refresh",state="queued"} 1.0' in answer.text
+    assert "korvai_broker_up" in answer.text
+
+
+def test_jobs_are_listed_and_followed_to_their_end(client: TestClient, settings: Settings) -> None:
+    plan = '[{"step": "pull", "args": {}}, {"step": "train", "args": {}}]'
+    with connect(settings) as graph:
+        create_job(graph, "job-7", {"kind": "encode", "graph": "saree", "plan": plan})
+        listed = client.get("/jobs", params={"state": "queued", "of": "saree"}).json()["jobs"]
+        assert [(job["id"], job["steps"], job["progress"]) for job in listed] == [("job-7", ["pull", "train"], 0.0)]
+        assert client.get("/jobs", params={"kind": "retrain"}).json() == {"jobs": []}
+        assert client.get("/jobs", params={"state": "gone"}).status_code == 422
+        lease = Lease(graph, "job-7", 0, ttl_s=60)
+        threading.Timer(1.0, lambda: lease.settle(state="failed", message="for a reason")).start()
+        with client.stream("GET", "/jobs/job-7/events") as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            lines = [line for line in answer.iter_lines() if line]
+    assert lines[0] == "event: running" and lines[-2] == "event: failed" and "for a reason" in lines[-1]
+    assert client.get("/jobs/job-7").json()["state"] == "failed"
+    assert client.get("/jobs/nobody").status_code == client.get("/jobs/nobody/events").status_code == 404

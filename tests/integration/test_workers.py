@@ -2,168 +2,294 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import psutil
 import pytest
-from celery.schedules import crontab
+from redis import Redis
 
 from kg import classify
-from kg.errors import SchemaViolation
+from kg.errors import PayloadError, SchemaViolation
 from kg.graph import Graph
+from kg.jobs import Job, cancel_job, find_job
 from kg.progress import SilentReporter
 from kg.publishing.activation import active_set
 from kg.server import services
+from kg.server.connection import redis_url
 from kg.server.home import run_dir
 from kg.server.process import find, tail
 from kg.settings import Settings
 from kg.store import Store
 from tests.support.coloured import COLOURS, coloured_graph, picture, untrained_encoder
+from tests.support.published import column, rows, write
 from workers import queue
-from workers.app import create_celery
-from workers.contracts import PIPELINE, Payload, Pull, Refresh, Retrain, RetrainActive
+from workers.contracts import Message, Pull, Tick
+from workers.kinds import Classify, Encode, Refresh, Retrain
 
-PATIENCE_S = 240.0
-STEPS = [step.task_name.removeprefix("korvai.") for step in PIPELINE]
+PATIENCE_S = 400.0
+STEPS = (
+    "validate",
+    "pull",
+    "encode_texts",
+    "encode_images",
+    "train",
+    "evaluate",
+    "gate",
+    "publish",
+    "refresh",
+    "classify",
+)
+UNCLASSED = "CREATE (s:Saree {name: $item})-[:HAS_IMAGE]->(:Image {sha256: $sha256, uri: $uri, width: 1, height: 1})"
 
 
 @pytest.fixture(scope="module")
 def worker(server: Settings, redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a worker process that was started as `korvai up` does, with a store and an encoder of its own."""
     folder = tmp_path_factory.mktemp("worker")
-    own = {"store": folder / "store", "vision_encoder": untrained_encoder(folder)}
+    own = {"store": folder / "store", "vision_encoder": untrained_encoder(folder), "job_lease_s": 2.0}
     settings = server.model_copy(update=own)
     services.up(settings, ["worker"], SilentReporter())
     yield settings
     services.down(settings, ["worker"])
 
 
-def wait(settings: Settings, job: str, *, until: str = "") -> dict[str, queue.StepStatus]:
-    """The job's steps when all have ended, or when step `until` runs."""
+def wait(settings: Settings, graph: Graph, job: str, *, until: str = "") -> Job:
+    """The job when it has ended, or when step `until` runs."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        steps = {status.step: status for status in queue.job_status(settings, job)}
-        states = {status.state for status in steps.values()}
-        if until and steps[until].state != "waiting":
-            return steps
-        if not states & {"waiting", "running", "retrying"}:
-            return steps
+        found = find_job(graph, job)
+        if found.ended or (until and found.holder and found.steps[found.step] == until):
+            return found
         time.sleep(0.05)
-    pytest.fail(
-        f"{job} has not ended after {PATIENCE_S} s: {steps}\n{tail(services.log_files(settings, 'worker'), 40)}"
-    )
+    pytest.fail(f"{job} has not ended: {found}\n{tail(services.log_files(settings, 'worker'), 40)}")
 
 
 def test_a_graph_becomes_a_model_although_the_worker_is_killed_in_training(worker: Settings, graph: Graph) -> None:
     store = Store(worker.store_dir)
     coloured_graph(graph, store, per_class=12)
-    wanted = Retrain(domain="saree", config={"epochs": 2, "patience": 2})
-    job = queue.retrain(worker, wanted)
-    wait(worker, job, until="train")
+    wanted = Retrain(graph="saree", config={"epochs": 2, "patience": 2})
+    job = queue.submit(worker, graph, wanted)
+    wait(worker, graph, job, until="train")
     _kill_children(worker)
 
-    steps = wait(worker, job)
-    assert {name: status.state for name, status in steps.items()} == dict.fromkeys(STEPS, "done"), steps
+    ended = wait(worker, graph, job)
+    assert (ended.state, ended.steps, ended.crashes) == ("done", STEPS, 0), ended
+    assert ended.result["gate"]["note"].startswith("nothing was active")
     active = active_set(graph, "saree", "cluster")
-    assert steps["refresh"].detail == {"embedding_set": active.set}
+    assert ended.result["embedding_set"] == active.set
     found = classify.classify_image_bytes(graph, worker, picture("Blue", 999), domain="saree", k=3)
     assert sum(score.probability for score in found) == pytest.approx(1.0, abs=1e-6) and len(found) == len(COLOURS)
 
-    again = wait(worker, queue.retrain(worker, wanted))
-    assert again["train"].detail == steps["train"].detail
+    again = wait(worker, graph, queue.submit(worker, graph, wanted))
+    assert again.result["run"] == ended.result["run"] and again.result["gate"]["passed"], again
     assert active_set(graph, "saree", "cluster") == active
     assert len(list(store.runs.iterdir())) == 1
 
-    nightly = wait(worker, queue.enqueue(worker, RetrainActive()))
-    (queued,) = nightly["retrain_active"].detail["jobs"]
-    assert {status.state for status in wait(worker, queued).values()} == {"done"}
+    _curator_classifies(worker, graph, store)
+    _a_retraining_is_cancelled(worker, graph)
+    _a_tick_comes_twice(worker, graph)
+
+
+def _curator_classifies(worker: Settings, graph: Graph, store: Store) -> None:
+    """New pictures without a class, one of them damaged; the job is typed as a curator does."""
+    for number, colour in enumerate(["Red", "Green", "Blue"]):
+        write(graph, UNCLASSED, item=f"new/{colour}", **_two(store.put_image(picture(colour, 500 + number))))
+    write(graph, UNCLASSED, item="new/bad", sha256="f" * 64, uri="images/nowhere.jpg")
+    write(
+        graph,
+        """CREATE (:Job {kind: 'classify', graph: 'saree', statement: 'images/unclassified', params: '{"limit":100}',
+                        state: 'queued'})""",
+    )
+    deadline = time.monotonic() + 60
+    ask = "MATCH (j:Job {kind: 'classify'}) WHERE j.ended_at IS NOT NULL RETURN j.state, j.result, j.id"
+    while not (found := rows(graph, ask)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    ((state, result, job),) = found
+    assert state == "done", find_job(graph, job)
+    said = json.loads(result)
+    assert (said["images"], said["encoded"], said["proposed"], said["unreadable"]) == (4, 3, 3, 1)
+    assert said["unreadable_images"] == ["f" * 64]
+    ask = "MATCH (p:Prediction)-[:OF]->(s:Saree), (p)-[:SAYS]->(c:Cluster) RETURN s.name, c.name ORDER BY s.name"
+    assert rows(graph, ask) == [[f"new/{colour}", colour] for colour in ("Blue", "Green", "Red")]
+    # Once more, by message and by job: nothing is proposed twice.
+    again = wait(worker, graph, queue.submit(worker, graph, Classify(graph="saree")))
+    assert again.result["encoded"] == 0
+    _send_raw(worker, Message(job=job, step=0).model_dump(mode="json"), name="korvai.classify")
+    assert rows(graph, "MATCH (p:Prediction) RETURN count(p)") == [[3]]
+
+
+def _a_retraining_is_cancelled(worker: Settings, graph: Graph) -> None:
+    active, wanted = active_set(graph, "saree"), Retrain(graph="saree", config={"epochs": 5000, "patience": 5000})
+    job = queue.submit(worker, graph, wanted)
+    second = queue.submit(worker, graph, wanted)
+    wait(worker, graph, job, until="train")
+    started = time.monotonic()
+    assert cancel_job(graph, job) == "running" and cancel_job(graph, second) == "cancelled"
+    assert wait(worker, graph, job).state == "cancelled"
+    assert time.monotonic() - started < 5
+    assert active_set(graph, "saree") == active
+    assert column(graph, "MATCH (s:EmbeddingSet {state: 'building'}) RETURN s.id") == []
+
+
+def _a_tick_comes_twice(worker: Settings, graph: Graph) -> None:
+    tick = Tick(entry="nightly").model_dump(mode="json")
+    for _ in range(2):
+        _send_raw(worker, tick, name=Tick.task_name, to="io")
+    deadline = time.monotonic() + 30
+    while not (found := column(graph, "MATCH (j:Job) WHERE j.id STARTS WITH 'nightly' RETURN j.id")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert wait(worker, graph, found[0]).state in ("done", "cancelled")
+    assert column(graph, "MATCH (j:Job) WHERE j.id STARTS WITH 'nightly' RETURN j.id") == found
 
 
 @pytest.mark.parametrize(
-    ("part", "says"),
+    ("said", "says"),
     [
-        ({"domain": "saree", "surprise": 1}, "surprise"),
-        ({"domain": "../etc"}, "domain"),
-        ({"domain": "saree", "version": 99}, "another version"),
-        (["no", "object"], "takes objects"),
+        ({"kind": "nonsense"}, "no kind 'nonsense'"),
+        ({"kind": 7}, "no kind '7'"),
+        ({"kind": "classify", "graph": "nothere"}, "no such graph"),
+        ({"kind": "classify", "graph": "../etc"}, "graph: String should match"),
+        ({"kind": "classify", "graph": "saree", "params": "{limit: 3}"}, "must be an object in JSON"),
+        ({"kind": "classify", "graph": "saree", "params": '{"limit": -1}'}, "limit"),
+        ({"kind": "classify", "graph": "saree", "params": '{"surprise": 1}'}, "surprise: Extra inputs"),
+        ({"kind": "classify", "graph": "saree", "statement": "predictions/accept"}, "it is a write statement"),
+        ({"kind": "classify", "graph": "saree", "statement": "images/nothing"}, "no such statement"),
+        ({"kind": "retrain", "graph": "saree", "recipe": "alchemy"}, "alchemy"),
+        ({"kind": "refresh", "graph": "saree", "task": "colour"}, "colour"),
     ],
-    ids=["unknown argument", "path", "version", "list"],
+    ids=str,
 )
-def test_a_malformed_payload_is_rejected_once(worker: Settings, part: object, says: str) -> None:
-    job = f"pull-malformed-{time.monotonic_ns()}"
-    with queue._broker(worker) as app:
-        app.send_task(Pull.task_name, args=[part], queue=Pull.queue, task_id=f"{job}.pull")
-    (step,) = wait(worker, job).values()
-    assert step.state == "failed" and says in step.detail["error"]
-    time.sleep(0.5)
-    assert _times_received(worker, job) == 1
-    assert _waiting_messages(worker) == 0
+def test_what_a_curator_types_wrong_is_refused_once_with_a_message(
+    worker: Settings, graph: Graph, said: dict[str, object], says: str
+) -> None:
+    write(graph, "CREATE (j:Job {state: 'queued'}) SET j += $said", said=said)
+    deadline = time.monotonic() + 20
+    ask = "MATCH (j:Job) WHERE j.state <> 'queued' RETURN j.state, j.message, j.id IS NOT NULL"
+    while not (found := rows(graph, ask)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    ((state, message, named),) = found
+    assert state == "refused" and named and says in message and "\n" not in message
 
 
-def test_an_error_that_will_not_pass_ends_the_task_at_once(worker: Settings, graph: Graph) -> None:
-    job = queue.enqueue(worker, Refresh(domain="saree", task="cluster"))
-    (step,) = wait(worker, job).values()
-    assert step.state == "failed" and "nothing is published yet" in step.detail["error"]
-    assert _times_received(worker, job) == 1
+@pytest.mark.parametrize(
+    "part",
+    [{"job": "x", "step": 0, "surprise": 1}, {"job": "x", "step": 0, "version": 1}, ["no", "object"], {"step": -1}],
+    ids=["unknown argument", "older version", "list", "no job"],
+)
+def test_a_malformed_message_is_rejected_once(worker: Settings, part: object) -> None:
+    before = _log(worker).count("PayloadError")
+    name = f"poison-{time.monotonic_ns()}"
+    _send_raw(worker, part, name=Pull.task_name, to="io", task_id=name)
+    _until(lambda: _waiting_messages(worker) == 0 and _log(worker).count("PayloadError") > before)
+    assert sum("received" in line and f"[{name}]" in line for line in _log(worker).splitlines()) == 1
+
+
+def test_a_job_of_an_older_version_is_refused_on_its_node(worker: Settings, graph: Graph) -> None:
+    plan = '[{"step": "validate", "args": {"domain": "saree"}}]'
+    write(graph, "CREATE (:Job {id: 'old', kind: 'validate', plan: $plan, version: 1, state: 'queued'})", plan=plan)
+    old = wait(worker, graph, "old")
+    assert old.state == "failed" and "another version of Korvai" in old.message
+    write(graph, "CREATE (:Job {id: 'odd', kind: 'x', plan: '[{\"step\": \"paint\"}]', version: 2, state: 'queued'})")
+    odd = wait(worker, graph, "odd")
+    assert odd.state == "refused" and "'paint' is unknown" in odd.message
+
+
+def test_an_error_that_will_not_pass_ends_the_job_at_once(worker: Settings, graph: Graph) -> None:
+    ended = wait(worker, graph, queue.submit(worker, graph, Refresh(graph="saree", task="cluster")))
+    assert ended.state == "failed" and "nothing is published yet" in ended.message
 
 
 def test_steps_after_a_failure_are_not_reached(worker: Settings, graph: Graph) -> None:
-    steps = wait(worker, queue.retrain(worker, Retrain(domain="saree")))  # an empty graph
-    assert [steps[name].state for name in STEPS] == ["failed", *["not reached"] * 6]
-    assert "korvai import saree" in steps["pull"].detail["error"]
+    ended = wait(worker, graph, queue.submit(worker, graph, Encode(graph="saree")))  # an empty graph
+    assert (ended.state, ended.step) == ("failed", 0) and "korvai import saree" in ended.message
 
 
-@pytest.mark.parametrize(("domain", "task"), [("nothere", None), ("saree", "colour")])
-def test_an_unknown_graph_or_task_is_never_queued(worker: Settings, domain: str, task: str | None) -> None:
-    with pytest.raises(SchemaViolation):
-        queue.retrain(worker, Retrain(domain=domain, task=task))
-    assert _waiting_messages(worker) == 0
+def test_an_unknown_graph_or_task_is_never_written_down(worker: Settings, graph: Graph) -> None:
+    for wanted, error in (
+        (Retrain(graph="nothere"), PayloadError),
+        (Retrain(graph="saree", task="colour"), SchemaViolation),
+    ):
+        with pytest.raises(error):
+            queue.submit(worker, graph, wanted)
+    assert rows(graph, "MATCH (j:Job) RETURN count(j)") == [[0]]
+
+
+def test_a_redis_that_lost_everything_loses_no_job(worker: Settings, graph: Graph) -> None:
+    child, *_ = _children(worker)
+    child.suspend()  # nobody takes messages while they get lost
+    try:
+        jobs = [queue.submit(worker, graph, Classify(graph="saree"), job=f"lost-{n}") for n in range(5)]
+        with Redis.from_url(redis_url(worker)) as client:
+            client.flushall()
+    finally:
+        child.resume()
+    ended = [wait(worker, graph, job) for job in jobs]
+    assert {job.state for job in ended} == {"failed"} and {"nothing is published" in job.message for job in ended} == {
+        True
+    }
+    assert column(graph, "MATCH (j:Job) RETURN j.token") == [1] * 5  # each was taken once
 
 
 def test_a_task_nobody_knows_does_not_stop_the_worker(worker: Settings, graph: Graph) -> None:
-    class FromTheFuture(Payload):
-        task_name = "korvai.explain_everything"
-        queue = "cpu"
-
-    queue.enqueue(worker, FromTheFuture())
-    (step,) = wait(worker, queue.enqueue(worker, Refresh(domain="saree"))).values()
-    assert step.state == "failed" and _waiting_messages(worker) == 0
+    _send_raw(worker, {}, name="korvai.explain_everything")
+    assert wait(worker, graph, queue.submit(worker, graph, Refresh(graph="saree"))).ended
+    assert _waiting_messages(worker) == 0
 
 
-def test_the_health_check_sees_the_worker(worker: Settings, tmp_path: Path) -> None:
+def test_each_line_of_the_log_names_its_job(worker: Settings, graph: Graph) -> None:
+    job = queue.submit(worker, graph, Refresh(graph="saree"))
+    wait(worker, graph, job)
+    lines = [json.loads(line) for line in _log(worker).splitlines() if line.startswith("{")]
+    mine = [line for line in lines if line.get("job") == job]
+    assert mine and all({"at", "level", "logger", "message", "step"} <= set(line) for line in mine)
+
+
+def test_the_health_check_sees_the_worker(worker: Settings) -> None:
     from workers.ping import worker_answers
 
     assert worker_answers(worker)
     assert not worker_answers(worker, name="nobody", patience_s=1.0)
 
 
-def test_beat_retrains_every_night(worker: Settings) -> None:
-    app = create_celery(worker.model_copy(update={"retrain_hour": 4}))
-    (entry,) = app.conf.beat_schedule.values()
-    assert entry["schedule"] == crontab(hour="4", minute="0")
-    assert entry["task"] == RetrainActive.task_name and entry["options"]["queue"] == RetrainActive.queue
-    assert RetrainActive.model_validate(entry["args"][0]) == RetrainActive()
+def _two(stored: object) -> dict[str, object]:
+    return {name: vars(stored)[name] for name in ("sha256", "uri")}
+
+
+def _send_raw(settings: Settings, part: object, *, name: str, to: str = "gpu", task_id: str | None = None) -> None:
+    with queue.broker(settings) as app:
+        app.send_task(name, args=[part], queue=to, task_id=task_id)
+
+
+def _until(true) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _children(settings: Settings) -> Sequence[psutil.Process]:
+    record = find(run_dir(settings), "worker")
+    assert record is not None
+    return psutil.Process(record.pid).children()
 
 
 def _kill_children(settings: Settings) -> None:
     """Kill -9 the processes that do the worker's tasks, not the one that receives them."""
-    record = find(run_dir(settings), "worker")
-    assert record is not None
-    children = psutil.Process(record.pid).children()
+    children = _children(settings)
     assert children
     for child in children:
         child.kill()
 
 
-def _times_received(settings: Settings, job: str) -> int:
-    text = services.log_files(settings, "worker").read_text(encoding="utf-8", errors="replace")
-    return sum(1 for line in text.splitlines() if "received" in line and f"[{job}." in line)
+def _log(settings: Settings) -> str:
+    return services.log_files(settings, "worker").read_text(encoding="utf-8", errors="replace")
 
 
 def _waiting_messages(settings: Settings) -> int:
     """Messages in the queues, and those handed out and not acknowledged."""
-    with queue._broker(settings) as app, app.connection_for_read() as connection:
+    with queue.broker(settings) as app, app.connection_for_read() as connection:
         client = connection.default_channel.client
         return sum(client.llen(name) for name in ("cpu", "gpu", "io")) + client.hlen("unacked")

@@ -31,7 +31,8 @@ def test_the_compose_specification_takes_it() -> None:
 
 
 def test_it_has_the_services_of_korvai_up() -> None:
-    assert set(SERVICES) == set(services.NAMES)
+    assert set(SERVICES) == {*services.NAMES, "flower"}
+    assert SERVICES["flower"]["profiles"] == ["watch"]  # beside them, for whoever wants to look
 
 
 @pytest.mark.parametrize("name", services.NAMES)
@@ -65,7 +66,7 @@ def test_the_example_holds_no_password() -> None:
 
 def test_ports_are_published_on_loopback_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 4
+    assert len(ports) == 5
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 

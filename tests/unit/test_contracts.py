@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from kg.errors import GraphUnavailable, KorvaiError, PayloadError, QueueUnavailable, UnreadableMedia
+from kg.errors import PayloadError, QueueUnavailable
 from kg.settings import load_settings
 from workers import contracts, queue
-from workers.contracts import Payload, Publish, Pull, Refresh, Retrain, Train, parse
+from workers.contracts import STEPS, Payload, Publish, Pull, Refresh, Train, parse
+from workers.kinds import KINDS, Retrain, plan_of, request_of
 
 ALL = [value for value in vars(contracts).values() if inspect.isclass(value) and "task_name" in vars(value)]
 
 
 def test_names_are_unique_and_queues_known() -> None:
     names = [contract.task_name for contract in ALL]
-    assert len(ALL) == 9 and len(set(names)) == len(names)
+    assert len(ALL) == 12 and len(set(names)) == len(names)
     assert all(name.startswith("korvai.") for name in names)
     assert {contract.queue for contract in ALL} <= set(contracts.QUEUES)
 
@@ -70,7 +71,7 @@ def test_malformed_payloads_are_one_line(parts: list[Any]) -> None:
     assert raised.value.retryable is False
 
 
-@pytest.mark.parametrize("version", [0, 2, "1.0", None])
+@pytest.mark.parametrize("version", [0, 1, "2.0", None])
 def test_a_task_of_another_version_is_refused(version: object) -> None:
     with pytest.raises(PayloadError, match="queued by another version of Korvai"):
         parse(Refresh, [{"domain": "saree", "version": version}])
@@ -83,18 +84,41 @@ def test_ids_never_lead_out_of_the_store() -> None:
 
 
 def test_the_pipeline_hands_on_what_the_next_step_needs() -> None:
-    steps = list(queue._steps(load_settings(), Retrain(domain="saree", config={"epochs": 2})))
-    assert [type(step) for step in steps] == list(contracts.PIPELINE)
-    sent = [json.loads(json.dumps(step.model_dump(mode="json", warnings=False))) for step in steps]
-    handed_on = [{}, *[{"snapshot": "s"}] * 3, {"run": "r"}, {"run": "r"}, {}]
-    parsed = [parse(type(step), [given, own]) for step, given, own in zip(steps, handed_on, sent, strict=True)]
-    assert all(isinstance(payload, Payload) for payload in parsed)
-    assert parsed[3].config == {"epochs": 2}  # type: ignore[attr-defined]
+    plan = json.loads(json.dumps(plan_of(load_settings(), Retrain(graph="saree", config={"epochs": 2}))))
+    found = {"snapshot": "s", "run": "r", "shadow": True, "gate": {}}
+    for part in plan:
+        contract = STEPS[part["step"]]
+        known = {key: value for key, value in found.items() if key in contract.model_fields}
+        parsed = parse(contract, [known, part["args"]])
+        assert parsed.version == contracts.PAYLOAD_VERSION
+        if isinstance(parsed, Publish):
+            assert parsed.shadow  # what the gate said, not the default
+        if isinstance(parsed, Train):
+            assert (parsed.config, parsed.snapshot) == ({"epochs": 2}, "s")
+    assert [part["step"] for part in plan][-4:] == ["gate", "publish", "refresh", "classify"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_becomes_a_plan_and_comes_back_from_its_node(kind: str) -> None:
+    more = {
+        "evaluate": '{"run": "r1"}',
+        "publish": '{"run": "r1", "gate": true}',
+        "explain": '{"image": "a/b", "class": "X"}',
+    }
+    request = request_of({"kind": kind, "graph": "saree", "params": more.get(kind), "mood": "of the curator's own"})
+    node = queue.described(load_settings(), request)
+    assert json.loads(node["plan"]) and {part["step"] for part in json.loads(node["plan"])} <= set(STEPS)
+    assert request_of(node) == request
+
+
+def test_what_is_said_twice_is_refused() -> None:
+    with pytest.raises(PayloadError, match="'graph' is said twice"):
+        request_of({"kind": "refresh", "graph": "saree", "params": '{"graph": "artgraph"}'})
 
 
 def test_a_broker_that_is_away_is_one_line_without_the_password() -> None:
     settings = load_settings(redis_url="redis://:hunter2@127.0.0.1:9/0")
-    for ask in (lambda: queue.retrain(settings, Retrain(domain="saree")), lambda: queue.check(settings)):
+    for ask in (lambda: queue.submit(settings, None, Retrain(graph="saree")), lambda: queue.check(settings)):
         with pytest.raises(QueueUnavailable, match=r"queue at redis://127\.0\.0\.1:9/0") as raised:
             ask()
         assert "hunter2" not in str(raised.value) and "\n" not in str(raised.value)
@@ -106,30 +130,9 @@ def test_without_any_redis_the_line_says_how_to_start_one(tmp_path) -> None:
 
 
 def test_retry_delays_grow_are_capped_and_differ() -> None:
-    from workers.context import retry_delay_s
+    from workers.running import retry_delay_s
 
     rounds = [[retry_delay_s(tries) for _ in range(200)] for tries in range(12)]
     assert all(1 <= delay <= 2 for delay in rounds[0])
     assert all(60 <= delay <= 120 for delay in rounds[11])
     assert all(len(set(delays)) > 100 for delays in rounds)
-
-
-@pytest.mark.parametrize(
-    ("error", "again"), [(GraphUnavailable("away"), True), (UnreadableMedia("bad"), False), (ValueError(), False)]
-)
-def test_only_errors_that_may_pass_are_tried_again(error: Exception, again: bool) -> None:
-    from workers.context import retrying
-
-    class Retried(Exception):
-        pass
-
-    class StandIn:
-        name = "korvai.stand_in"
-        request = type("Request", (), {"retries": 3})()
-
-        def retry(self, *, exc: KorvaiError, countdown: float, max_retries: int) -> Exception:
-            assert exc is error and 8 <= countdown <= 16 and max_retries > 3
-            return Retried()
-
-    with pytest.raises(Retried if again else type(error)), retrying(StandIn()):  # type: ignore[arg-type]
-        raise error

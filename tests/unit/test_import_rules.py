@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "dgl", "open_clip", "timm", "transformers", "sentence_transformers", "training", "lightning")
 
 
-@pytest.mark.parametrize("module", ["api.main", "workers.queue", "workers.contracts", "workers.ping"])
+@pytest.mark.parametrize("module", ["api.main", "workers.queue", "workers.contracts", "workers.kinds", "workers.ping"])
 def test_light_modules_load_nothing_heavy(module: str) -> None:
     loaded = _modules_after(f"import {module}")
     assert module in loaded

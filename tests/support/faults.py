@@ -1,0 +1,358 @@
+"""Is anything lost, mixed or done twice when processes are killed at any moment of the pipeline?
+
+    make faults COUNT=20 SEED=0          (python -m tests.support.faults --count 20 --seed 0)
+    make faults COUNT=0 SWEEP=1          every failpoint that a run of the pipeline reaches, once
+
+Real Neo4j, Redis, worker and beat in a home of their own; a toy graph and a recipe of one epoch; a curator who writes
+all the time. Each round starts a job, kills something with -9, starts it again, waits for the job and checks the
+invariants. Rounds are appended to benchmarks/results/faults.jsonl; what is there of this commit is not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks.records import RESULTS, Record, write
+from kg.errors import KorvaiError
+from kg.graph import Graph, connect
+from kg.jobs import Job, find_job
+from kg.progress import SilentReporter
+from kg.publishing.activation import active_set
+from kg.publishing.publication import describe_set
+from kg.schema import ensure_schema, load_domain
+from kg.server import services
+from kg.server.home import run_dir
+from kg.server.process import find, tail
+from kg.settings import Settings
+from kg.store import Store
+from tests.support import published
+from tests.support.cleaning import empty
+from tests.support.coloured import COLOURS, coloured_graph, picture, untrained_encoder
+from tests.support.services import own_settings
+from workers import queue
+from workers.kinds import Classify, Refresh, Request, Retrain
+
+__all__ = ["TARGETS", "World", "kill_round", "point_round"]
+
+TARGETS = ("child", "worker", "redis", "neo4j", "beat")
+TOY = {"epochs": 1, "patience": 1, "hidden": 8, "width": 16, "phrases": {}}
+_ALL = ("neo4j", "redis", "worker", "beat")
+_PATIENCE_S = 600.0
+_WRITE_EVERY_S = 0.2
+
+
+class World:
+    """A whole set of services over a toy graph."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        encoder = untrained_encoder(folder)
+        own = {"vision_encoder": encoder, "job_lease_s": 2.0, "store": folder / "store"}
+        self.settings, self.points = settings.model_copy(update=own), folder / "points"
+        self.points.mkdir(exist_ok=True)
+        self.acknowledged: set[str] = set()
+        self.started = 0
+
+    def up(self, *names: str) -> None:
+        """Start what does not run."""
+        os.environ["KORVAI_FAILPOINTS"] = str(self.points)  # for the services; ours are not to be stopped
+        try:
+            services.up(self.settings, names or _ALL, SilentReporter())
+        finally:
+            os.environ.pop("KORVAI_FAILPOINTS")
+
+    def down(self, *names: str) -> None:
+        """Stop it."""
+        services.down(self.settings, names or services.NAMES)
+
+    def begin(self) -> None:
+        """A graph with classes, pictures, and a first model."""
+        with connect(self.settings) as graph:
+            empty(graph, self.settings)
+            ensure_schema(graph, load_domain("saree"), load_domain("artgraph"))
+            coloured_graph(graph, Store(self.settings.store_dir), per_class=6)
+            first = self.submit(graph, "retrain")
+        assert self.wait(first).state == "done", self.job(first)
+
+    def submit(self, graph: Graph, kind: str) -> str:
+        """One job; a retraining trains anew each time, a classification finds new pictures."""
+        self.started += 1
+        request: Request = Refresh(graph="saree")
+        if kind == "retrain":
+            request = Retrain(graph="saree", gate=False, config={**TOY, "rng_seed": self.started})
+        if kind == "classify":
+            stored = Store(self.settings.store_dir).put_image(picture("Red", 10_000 + self.started))
+            text = "CREATE (:Saree {name: $item})-[:HAS_IMAGE]->(i:Image) SET i += $image"
+            published.write(graph, text, item=f"new/{self.started}", image=vars(stored))
+            request = Classify(graph="saree")
+        if kind == "refresh":
+            text = "MATCH (c:Cluster {name: 'Red'}) SET c.description = 'Red silk, edit ' + $n"
+            published.write(graph, text, n=str(self.started))
+        return queue.submit(self.settings, graph, request)
+
+    def job(self, job: str) -> Job:
+        """As its node says."""
+        with connect(self.settings) as graph:
+            return find_job(graph, job)
+
+    def wait(self, job: str) -> Job:
+        """When it has ended; asks again through servers that go away, and starts a worker where a failpoint met it."""
+        deadline, found = time.monotonic() + _PATIENCE_S, None
+        while time.monotonic() < deadline:
+            with suppress(KorvaiError):
+                if (found := self.job(job)).ended:
+                    return found
+                if find(run_dir(self.settings), "worker") is None:
+                    self.up("worker")
+            time.sleep(0.2)
+        raise TimeoutError(f"{job}: {found}\n{tail(services.log_files(self.settings, 'worker'), 30)}")
+
+    def kill(self, target: str) -> None:
+        """kill -9; a killed worker's children are left to themselves, and may go on for a while."""
+        name = "worker" if target == "child" else target
+        record = find(run_dir(self.settings), name)
+        if record is None:
+            return
+        process = psutil.Process(record.pid)
+        with suppress(psutil.NoSuchProcess):
+            for victim in process.children() if target == "child" else [process]:
+                victim.kill()
+                victim.wait(10)
+
+    @contextmanager
+    def curator(self) -> Iterator[None]:
+        """Somebody who writes; what the server acknowledged must stay."""
+        stop = threading.Event()
+
+        def work() -> None:
+            graph: Graph | None = None
+            while not stop.wait(_WRITE_EVERY_S):
+                name = f"motif {len(self.acknowledged)} {time.time_ns()}"
+                try:
+                    graph = graph or connect(self.settings)
+                    published.write(graph, "CREATE (:Motif {name: $name})", name=name)
+                    self.acknowledged.add(name)
+                except Exception:  # whatever a driver says of a server that is being killed
+                    with suppress(Exception):
+                        graph and graph.close()
+                    graph = None
+            if graph is not None:
+                graph.close()
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(60)
+
+    def violations(self, jobs: list[Job]) -> list[str]:
+        """What is not as it must be."""
+        with connect(self.settings) as graph:
+            return [
+                *(f"job {job.id} is {job.state}: {job.message}" for job in jobs if job.state != "done"),
+                *_of_sets(graph),
+                *_of_predictions(graph),
+                *_of_writes(graph, self.acknowledged),
+                *_of_runs(Store(self.settings.store_dir)),
+            ]
+
+
+def kill_round(
+    world: World,
+    rng: random.Random,
+    *,
+    target: str | None = None,
+    kind: str | None = None,
+    services: tuple[str, ...] = _ALL,
+) -> dict[str, Any]:
+    """Start a job, kill something at a random moment, start it again, look."""
+    kind = kind or rng.choice(("retrain", "retrain", "refresh", "classify"))
+    target = target or rng.choice(TARGETS)
+    after_s = rng.uniform(0, 8.0 if kind == "retrain" else 3.0)
+    started = time.monotonic()
+    with world.curator():
+        with connect(world.settings) as graph:
+            job = world.submit(graph, kind)
+        time.sleep(after_s)
+        world.kill(target)
+        world.up(*services)
+        ended = world.wait(job)
+    found = {"kind": "kill", "what": target, "during": kind, "after_s": round(after_s, 2), "crashes": ended.crashes}
+    return {**found, "violations": world.violations([ended]), "seconds": round(time.monotonic() - started, 1)}
+
+
+def point_round(world: World, name: str, kind: str, *, services: tuple[str, ...] = _ALL) -> dict[str, Any]:
+    """Have the worker killed at one failpoint of a job, and look."""
+    started = time.monotonic()
+    killer = world.points / "kill"
+    with world.curator():
+        with connect(world.settings) as graph:
+            killer.write_text(name, encoding="utf-8")
+            job = world.submit(graph, kind)
+        ended = world.wait(job)
+    reached = not killer.exists()
+    killer.unlink(missing_ok=True)
+    found = {"kind": "failpoint", "what": name, "during": kind, "reached": reached, "crashes": ended.crashes}
+    world.up(*services)
+    return {**found, "violations": world.violations([ended]), "seconds": round(time.monotonic() - started, 1)}
+
+
+def trace(world: World, kind: str) -> list[str]:
+    """Names of the failpoints that a job of that kind reaches, in order, each once; by the worker, not by us."""
+    file = world.points / "trace"
+    file.write_text("", encoding="utf-8")
+    with connect(world.settings) as graph:
+        job = world.submit(graph, kind)
+    world.wait(job)
+    time.sleep(1)
+    names = [name for name in file.read_text(encoding="utf-8").splitlines() if name]
+    file.unlink()
+    # The watcher's thread and everybody's looking and beating are not the job's.
+    ours = ("jobs/due", "jobs/typed", "jobs/make_due", "jobs/look", "jobs/find", "server/version")
+    return [name for name in dict.fromkeys(names) if not name.endswith(ours)]
+
+
+def _of_sets(graph: Graph) -> list[str]:
+    """One active set a task, all its class vectors there and of that set alone, and a sum of probabilities of 1."""
+    found = []
+    for domain, task, count in published.rows(
+        graph, "MATCH (t:Task) RETURN t.domain, t.name, COUNT { (t)-[:ACTIVE]->() } ORDER BY t.name"
+    ):
+        if count != 1:
+            found.append(f"{domain}/{task} has {count} active sets")
+            continue
+        active = active_set(graph, domain, task)
+        row = published.rows(
+            graph,
+            "MATCH (s:EmbeddingSet {id: $id}) "
+            "RETURN s.state, s.graph, s.snapshot, s.scale, s.temperature, s.started_by",
+            id=active.set,
+        )[0]
+        if row[0] != "ready":
+            found.append(f"the active set {active.set} is {row[0]}")
+        ask = "MATCH (c:Cluster) WHERE c[$p] IS NOT NULL RETURN c.name, c[$p] ORDER BY c.name"
+        classes = published.rows(graph, ask, p=active.class_property)
+        if len(classes) != len(COLOURS):
+            found.append(f"{len(classes)} of {len(COLOURS)} classes have a vector of {active.set}")
+            continue
+        made_of = describe_set(
+            active.version, [key for key, _ in classes], np.array([vector for _, vector in classes], np.float32),
+            domain=domain, task=task, graph=row[1], snapshot=row[2], scale=row[3], temperature=row[4],
+            started_by=row[5],
+        )  # fmt: skip
+        if made_of.id != active.set:
+            found.append(f"the vectors of {active.set} are those of {made_of.id}: a mixed set")
+        ask = """MATCH (:Saree)-[:HAS_IMAGE]->(i:Image) WHERE EXISTS { (:Saree)-[:HAS_IMAGE]->(i) }
+                 AND EXISTS { MATCH (s:Saree)-[:OF_CLUSTER]->() WHERE (s)-[:HAS_IMAGE]->(i) }
+                 AND NOT EXISTS { MATCH (i)-[:HAS_VECTOR]->(x) WHERE x[$p] IS NOT NULL } RETURN count(i)"""
+        if missing := published.column(graph, ask, p=active.image_property)[0]:
+            found.append(f"{missing} images have no vector of the active version {active.version}")
+    return found
+
+
+def _of_predictions(graph: Graph) -> list[str]:
+    ask = """MATCH (p:Prediction)
+             WITH p, COUNT { (p)-[:OF]->() } AS of, COUNT { (p)-[:SAYS]->() } AS says, COUNT { (p)-[:FROM]->() } AS from
+             WHERE of <> 1 OR says <> 1 OR from <> 1 RETURN p.id"""
+    twice = """MATCH (s:EmbeddingSet)<-[:FROM]-(p:Prediction)-[:OF]->(i) WITH s, i, count(p) AS n WHERE n > 1
+               RETURN s.id + ' ' + i.name"""
+    broken = [f"prediction {one} does not say one thing of one item" for one in published.column(graph, ask)]
+    return broken + [f"two predictions of {one}" for one in published.column(graph, twice)]
+
+
+def _of_writes(graph: Graph, acknowledged: set[str]) -> list[str]:
+    counts = dict(published.rows(graph, "MATCH (m:Motif) WHERE m.name STARTS WITH 'motif ' RETURN m.name, count(*)"))
+    lost = [name for name in acknowledged if counts.get(name) != 1]
+    return [f"{len(lost)} acknowledged writes are lost or double, such as {lost[0]}"] if lost else []
+
+
+def _of_runs(store: Store) -> list[str]:
+    keys = [json.loads((path / "snapshot.json").read_text())["key"] for path in store.runs.glob("*/")]
+    return [f"run {key[:8]} exists {keys.count(key)} times" for key in set(keys) if keys.count(key) > 1]
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _kept(path: Path, commit: str) -> list[dict[str, Any]]:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [said for line in lines if (said := json.loads(line))["commit"] == commit]
+
+
+def _todo(world: World, given: argparse.Namespace, kept: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+    done = {said["key"] for said in kept}
+    if given.sweep:
+        for kind in ("refresh", "classify", "retrain"):
+            for name in trace(world, kind):
+                if (key := f"{kind} {name}") not in done:
+                    yield key, (name, kind)
+    for n in range(given.count):
+        if (key := f"seed {given.seed} round {n}") not in done:
+            yield key, random.Random(key)
+
+
+def main() -> int:
+    """Do the rounds that are not done; exit code 1 when something was violated."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sweep", action="store_true")
+    parser.add_argument("--limit-s", type=float, default=float("inf"))
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are stopped in any case
+    path, commit, started = RESULTS / "faults.jsonl", _commit(), time.monotonic()
+    RESULTS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="korvai-faults-", ignore_cleanup_errors=True) as folder:
+        world = World(own_settings(Path(folder) / "home"), Path(folder))
+        world.up()
+        try:
+            world.begin()
+            for key, what in _todo(world, given, _kept(path, commit)):
+                if time.monotonic() - started > given.limit_s:
+                    break
+                _one(world, path, commit, key, what)
+        finally:
+            world.down()
+    return _tell(_kept(path, commit))
+
+
+def _one(world: World, path: Path, commit: str, key: str, what: Any) -> None:
+    try:
+        said = kill_round(world, what) if isinstance(what, random.Random) else point_round(world, *what)
+    except (TimeoutError, KorvaiError) as error:
+        said = {"kind": "kill" if isinstance(what, random.Random) else "failpoint", "violations": [f"stuck: {error}"]}
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"commit": commit, "key": key, **said}) + "\n")
+    print(key, {name: value for name, value in said.items() if name != "kind"}, flush=True)  # noqa: T201
+
+
+def _tell(kept: list[dict[str, Any]]) -> int:
+    points = [said for said in kept if said["kind"] == "failpoint" and said.get("reached")]
+    kills, bad = [said for said in kept if said["kind"] == "kill"], sum(bool(said["violations"]) for said in kept)
+    counts = {"failpoints": len(points), "kill_points": len(kills), "violations": bad}
+    write("faults", [Record(f"faults.{name}", n, "rounds", "make faults", n=n) for name, n in counts.items()])
+    print(counts)  # noqa: T201
+    return int(bool(bad))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
