@@ -17,8 +17,8 @@ _NEVER, _AS_BEFORE = 2**31 - 1, (128 * 1024, 65_536)
 def freed_memory_kept() -> Iterator[None]:
     """Inside the block, memory that is freed stays with the process for the next step; afterwards it goes back.
 
-    glibc gives large arrays back at once, and the system zeroes their pages each time they are asked for again: a fifth
-    of a graph step's processor time. Elsewhere than on glibc this does nothing.
+    glibc gives large arrays back at once, and the system zeroes their pages each time they are asked for again: a
+    good part of a graph step's time. Elsewhere than on glibc this does nothing.
     """
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "mallopt"):
