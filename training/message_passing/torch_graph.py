@@ -1,8 +1,8 @@
 """How does plain torch carry messages: sparse products over blocks built backwards from the seeds, on any device?
 
 A sparse product is a bag sum: row i of the result is the weighted sum of the rows in bag i. torch has a fast kernel for
-it on CPU and GPU (`embedding_bag`, on a CPU well ahead of its CSR product), and the gradient is the same product with the
-transposed matrix.
+it on CPU and GPU (`embedding_bag`, on a CPU well ahead of its CSR product), and the gradient is the same product with
+the transposed matrix.
 """
 
 from __future__ import annotations
