@@ -2,7 +2,7 @@
 // access: write
 // param  id       STRING
 // param  token    INTEGER fencing token of the holder
-// param  ttl_s    FLOAT   1..3600
+// param  ttl_s    FLOAT   0..3600
 // param  progress MAP     stage, done, total …
 // return held     BOOLEAN false: somebody else has taken it
 // return cancel   BOOLEAN somebody asked for it to stop

@@ -2,7 +2,7 @@
 // access: write
 // param  id      STRING
 // param  step    INTEGER 0..100
-// param  again_s FLOAT   1..86400; after how long
+// param  again_s FLOAT   0..86400; after how long
 // return sent    BOOLEAN false: it has ended or gone on meanwhile, send nothing
 MATCH (j:Job {id: $id})
 SET j.seen_at = datetime.realtime()

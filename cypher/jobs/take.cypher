@@ -3,7 +3,7 @@
 // param  id      STRING
 // param  step    INTEGER 0..100; which step the message was for
 // param  holder  STRING  who takes it, for people
-// param  ttl_s   FLOAT   1..3600; how long without a sign of life until somebody else may take it
+// param  ttl_s   FLOAT   0..3600; how long without a sign of life until somebody else may take it
 // return verdict STRING  taken | ended | done before | held | cancelled | waits
 // return token   INTEGER fencing token, higher than any before
 // return other   STRING  the job that this one waits for

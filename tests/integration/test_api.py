@@ -274,7 +274,7 @@ def test_jobs_are_listed_and_followed_to_their_end(client: TestClient, settings:
     plan = '[{"step": "pull", "args": {}}, {"step": "train", "args": {}}]'
     with connect(settings) as graph:
         create_job(graph, "job-7", {"kind": "encode", "graph": "saree", "plan": plan})
-        listed = client.get("/jobs", params={"state": "queued", "of": "saree"}).json()["jobs"]
+        listed = client.get("/jobs", params={"state": "queued", "of": "saree", "kind": "encode"}).json()["jobs"]
         assert [(job["id"], job["steps"], job["progress"]) for job in listed] == [("job-7", ["pull", "train"], 0.0)]
         assert client.get("/jobs", params={"kind": "retrain"}).json() == {"jobs": []}
         assert client.get("/jobs", params={"state": "gone"}).status_code == 422
