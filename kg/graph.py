@@ -8,7 +8,15 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import neo4j
-from neo4j.exceptions import AuthError, DriverError, Neo4jError, ServiceUnavailable, SessionExpired, TransientError
+from neo4j.exceptions import (
+    AuthError,
+    ClientError,
+    DriverError,
+    Neo4jError,
+    ServiceUnavailable,
+    SessionExpired,
+    TransientError,
+)
 
 from cypher import Statement, StatementFileError, load
 from kg import failpoints
@@ -29,6 +37,12 @@ def connect(settings: Settings) -> Graph:
     version).
     """
     return Graph(neo4j_address(settings), timeout_s=settings.statement_timeout_s)
+
+
+_CREATED_MEANWHILE = {
+    f"Neo.ClientError.Schema.{name}"
+    for name in ("EquivalentSchemaRuleAlreadyExists", "IndexAlreadyExists", "ConstraintAlreadyExists")
+}
 
 
 class Graph:
@@ -97,7 +111,14 @@ class Graph:
                 return found
 
             failpoints.reach(f"before {statement.name}")
-            found = execute(neo4j.unit_of_work(metadata=_metadata(statement), timeout=self._timeout_s)(rows))
+            work = neo4j.unit_of_work(metadata=_metadata(statement), timeout=self._timeout_s)(rows)
+            try:
+                found = execute(work)
+            except ClientError as error:
+                # IF NOT EXISTS looks first, then creates: of two at one moment the later fails, and finds it next time.
+                if error.code not in _CREATED_MEANWHILE or statement.access != "schema":
+                    raise
+                found = execute(work)
             failpoints.reach(f"after {statement.name}")
             return found
 

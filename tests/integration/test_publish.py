@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -265,6 +266,25 @@ def test_tokens_are_given_out_once(graph: Graph, server: Settings):
     for thread in threads:
         thread.join()
     assert sorted(taken) == list(range(1, 101))
+
+
+def test_an_index_that_many_create_at_one_moment_is_created_once(graph: Graph, server: Settings):
+    options = {"indexConfig": {"vector.dimensions": 8, "vector.similarity_function": "cosine"}}
+    together = threading.Barrier(4)
+
+    def create(name: str) -> None:
+        with connect(server) as own:
+            statement = load("publish/create_image_index").fill(index=name, property=f"embedding_{name}")
+            together.wait(timeout=30)
+            own.run(statement, options=options)
+
+    for n in range(5):
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(create, [f"at_once_{n}"] * 4))
+    names = column(graph, "SHOW VECTOR INDEXES YIELD name WHERE name STARTS WITH 'at_once_' RETURN name")
+    assert sorted(names) == [f"at_once_{n}" for n in range(5)]
+    for name in names:
+        graph.run(load("publish/drop_image_index").fill(index=name))
 
 
 def test_readers_never_see_half_a_set(graph: Graph, server: Settings, send, tmp_path: Path):

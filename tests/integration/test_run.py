@@ -144,7 +144,7 @@ def test_two_publishers_of_one_run_do_not_pull_files_from_under_each_other(colou
         found = list(pool.map(lambda one: _published(graph, settings, one), runs))
     sets = [one for one in found if isinstance(one, str)]
     assert sets and len(set(sets)) == 1, found
-    assert all(isinstance(one, str | StaleToken) for one in found), "only a newer publisher may stop one"
+    assert all(isinstance(one, str | StaleToken) for one in found), f"only a newer publisher may stop one: {found!r}"
     assert active_set(graph, domain).set == sets[0]
     written = (run.folder.path / "tower" / "manifest.json").stat().st_mtime_ns
     assert publish_run(graph, settings, open_run(settings, run.folder.name)) == sets[0]
