@@ -20,10 +20,10 @@ from benchmarks.records import Record
 from kg.scenes.parsing import DEFAULT_MODEL, Parsed, parse_captions
 from kg.scenes.scene import Scene, Thing
 
-__all__ = ["measure"]
+__all__ = ["CAPTIONS", "measure"]
 
 _CHECKED = Path(__file__).with_name("checked_captions.tsv")
-_CAPTIONS = Path(__file__).parents[2] / "shared" / "data" / "captions" / "coco_val_captions.tsv.gz"
+CAPTIONS = Path(__file__).parents[2] / "shared" / "data" / "captions" / "coco_val_captions.tsv.gz"
 _COMMAND = "python -m benchmarks.scenes"
 _FOR_THE_RATE = 1_000
 _PRONOUNS = {"it", "its", "he", "she", "they", "we", "you", "i", "that", "which", "who", "something", "there"}
@@ -34,9 +34,9 @@ Parser = Callable[[Sequence[str]], Iterable[Parsed]]
 
 def measure(*, show: bool = False) -> list[Record]:
     """Precision and recall of things, attributes and relations, captions/s, failures."""
-    if not _CAPTIONS.is_file():
-        raise RuntimeError(f"{_CAPTIONS} is absent; the checked captions' texts come from there")
-    with gzip.open(_CAPTIONS, "rt", encoding="utf-8") as file:
+    if not CAPTIONS.is_file():
+        raise RuntimeError(f"{CAPTIONS} is absent; the checked captions' texts come from there")
+    with gzip.open(CAPTIONS, "rt", encoding="utf-8") as file:
         texts = [line.rstrip("\n").split("\t")[2] for line in file]
     checked = _checked()
     records: list[Record] = []

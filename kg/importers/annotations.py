@@ -6,7 +6,6 @@ of its own. Scenes: a file in Visual Genome's layout.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from kg.importers.values import in_batches
 from kg.progress import Reporter
 from kg.scenes.parsing import DEFAULT_MODEL, parse_captions
 from kg.scenes.scene import Scene, Thing
+from kg.scenes.stored import caption_mark
 from kg.scenes.visual_genome import read_visual_genome
 from kg.schema import Domain
 from kg.store import Store
@@ -95,7 +95,7 @@ def _captioned(importer: Importer, records: list[Record], *, model: str) -> Iter
         if why:
             importer.problem(record.where, f"caption {text[:40]!r}: not parsed: {why}")
         if text:
-            mark = hashlib.sha256(text.encode()).hexdigest()[:12]
+            mark = caption_mark(text)
             yield _Found(record.cells["image"], ((f"written-{mark}", text),), _marked(scene, mark), record.where)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,43 @@ class Vocabulary:
     alike: tuple[frozenset[str], ...]
     wider: dict[str, frozenset[str]]
 
-    @staticmethod
-    def groups_of(word: str, groups: dict[str, tuple[str, ...]]) -> list[str]:
-        """The groups that a word stands in."""
-        return [name for name, words in groups.items() if word in words]
+    @cached_property
+    def groups(self) -> dict[str, dict[str, frozenset[str]]]:
+        """Kind -> word -> the groups it stands in."""
+        return {kind: _inverted(getattr(self, kind)) for kind in ("attributes", "predicates", "objects")}
+
+    def exclude(self, kind: str, one: str, other: str) -> bool:
+        """Do the words stand in one group, and cannot both be true of the same thing?"""
+        groups, none = self.groups[kind], frozenset()
+        return bool(groups.get(one, none) & groups.get(other, none)) and not self.may_agree(one, other)
+
+    def rivals(self, kind: str, word: str) -> tuple[str, ...]:
+        """The words that exclude this one."""
+        found = self._rivals.get((kind, word))
+        if found is None:
+            groups = getattr(self, kind)
+            near = {other for name in self.groups[kind].get(word, ()) for other in groups[name]}
+            found = tuple(sorted(other for other in near if not self.may_agree(word, other)))
+            self._rivals[kind, word] = found
+        return found
+
+    @cached_property
+    def _rivals(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        return {}
 
     def may_agree(self, one: str, other: str) -> bool:
         """May both words be true of the same thing?"""
-        return one == other or any(one in words and other in words for words in self.alike)
+        return one == other or other in self._companions.get(one, ())
+
+    @cached_property
+    def _companions(self) -> dict[str, frozenset[str]]:
+        words = {word for group in self.alike for word in group}
+        return {word: frozenset().union(*(group for group in self.alike if word in group)) for word in words}
+
+
+def _inverted(groups: dict[str, tuple[str, ...]]) -> dict[str, frozenset[str]]:
+    words = {word for group in groups.values() for word in group}
+    return {word: frozenset(name for name, group in groups.items() if word in group) for word in words}
 
 
 @cache
@@ -64,6 +93,7 @@ def searching_words() -> tuple[dict[str, str], frozenset[str]]:
     return raw["same"], frozenset(raw["ignored"])
 
 
+@cache
 def plural(name: str) -> str:
     """`peacocks`, `buses`, `women`, `horse riders`."""
     irregular = _raw()["negatives"]["irregular_plurals"]
@@ -79,6 +109,7 @@ def plural(name: str) -> str:
     return f"{name}s"
 
 
+@cache
 def article(word: str) -> str:
     """`a` or `an`, by the sound at the word's start as far as spelling tells."""
     lower = word.lower()

@@ -34,7 +34,7 @@ def stored(server: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     store, silent = Store(folder / "store"), SilentReporter()
     captions = folder / "captions.csv"
     captions.write_text(
-        f"image,caption\n{FIRST},A woman in a purple saree holding a brass lamp\n{SECOND},A lamp holding a woman\n"
+        f"image,caption\n{FIRST},A woman in a purple saree holding a lamp\n{SECOND},A lamp holding a woman\n"
         f"{FIRST},😀😀\n{FIRST},\nnobody,A red dog\n"
     )
     things = [{"object_id": 1, "names": ["umbrella"], "attributes": ["torn"]}, {"object_id": 2, "names": ["door"]}]
