@@ -54,6 +54,10 @@ class Caption:
         for at, word in enumerate(self.words):
             self._places.setdefault(word, []).append(at)
 
+    def names(self, name: str) -> bool:
+        """Whether any word of it may be in the caption."""
+        return any(form[0] in self._places for form, _ in _forms(name))
+
     def mention(self, thing: Thing) -> Mention | str:
         """Where the caption speaks of a thing; else why that cannot be said."""
         found = [

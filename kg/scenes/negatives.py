@@ -114,10 +114,11 @@ class _Maker:
     def __init__(
         self, caption: str, scene: Scene, plausible: Plausible, *, truth: Scene, whole: bool, rng: random.Random
     ) -> None:
-        self.caption, self.scene, self.rng, self.plausible = Caption(caption), scene, rng, plausible
+        self.caption, self.rng, self.plausible = Caption(caption), rng, plausible
+        self.scene = self._named(scene) if whole else scene
         self.words, self.why = vocabulary(), ""
         self._truth, self._whole = truth, whole
-        self._by_id = {thing.id: thing for thing in scene.objects}
+        self._by_id = {thing.id: thing for thing in self.scene.objects}
         self._mentions: dict[str, Mention | None] = {}
         self._complaints: dict[str, str] = {}
 
@@ -225,6 +226,19 @@ class _Maker:
                 if chosen := self._choose(candidates, "attribute"):
                     text = self._with((at, at, chosen))
                     yield Negative(text, "replace_attribute", f"{word} {thing.name}", f"{chosen} {thing.name}")
+
+    def _named(self, scene: Scene) -> Scene:
+        """The part of an image's scene that the caption speaks of, alike things and relations once."""
+        spoken = {name: self.caption.names(name) for name in {thing.name for thing in scene.objects}}
+        name_of = {thing.id: thing.name for thing in scene.objects if spoken[thing.name]}
+        first: dict[tuple[str, str, str], tuple[str, str, str]] = {}
+        for s, predicate, o in scene.relations:
+            if s in name_of and o in name_of:
+                first.setdefault((name_of[s], predicate, name_of[o]), (s, predicate, o))
+        ends = {end for s, _, o in first.values() for end in (s, o)}
+        alike = {(t.name, t.attributes): t for t in scene.objects if t.id in name_of}
+        kept = {t.id for t in alike.values()} | ends
+        return Scene(tuple(t for t in scene.objects if t.id in kept), tuple(first.values()))
 
     # -- what is there -------------------------------------------------------------------------------------------------
 
