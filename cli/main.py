@@ -28,6 +28,7 @@ from cli import (
     pulling,
     searching,
     services,
+    structure,
     validating,
 )
 from kg.errors import KorvaiError
@@ -51,6 +52,7 @@ for part in (
     jobs,
     measuring,
     negatives,
+    structure,
     asking,
     curating,
     explaining,
