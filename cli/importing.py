@@ -58,6 +58,8 @@ def register(app: typer.Typer) -> None:
         ("wikiart", import_wikiart_command),
         ("csv", import_csv_command),
         ("descriptions", import_descriptions_command),
+        ("captions", import_captions_command),
+        ("scenes", import_scenes_command),
         ("list", list_command),
         ("undo", undo_command),
     ):
@@ -215,6 +217,52 @@ def import_descriptions_command(
     with graph() as opened:
         store = Store(settings().store_dir)
         report = import_descriptions(opened, store, load_domain(domain), file, reporter=reporter(), **form)
+    _show(report)
+
+
+def import_captions_command(
+    file: Annotated[Path, typer.Argument(help="CSV with the columns image and caption.")],
+    domain: Domain = "saree",
+    source: Annotated[str, typer.Option(help="Who wrote them; kept on captions and scenes.")] = "caption",
+    parse: Annotated[bool, typer.Option("--parse/--text-only", help="Read each caption into a scene graph.")] = True,
+    delimiter: Annotated[str, typer.Option(help="What separates the columns.")] = ",",
+    dry_run: DryRun = False,
+) -> None:
+    """Captions of images, and the scenes they speak of.
+
+    `image` is an item's key or an image's sha256. A caption that cannot be parsed stays as text and is reported.
+
+      korvai import captions captions.csv --graph artgraph --source "museum labels"
+    """
+    from kg.importers.annotations import import_captions
+    from kg.schema import load_domain
+    from kg.store import Store
+
+    form = {"source": source, "parse": parse, "delimiter": delimiter, "dry_run": dry_run, "reporter": reporter()}
+    with graph() as opened:
+        report = import_captions(opened, Store(settings().store_dir), load_domain(domain), file, **form)
+    _show(report)
+
+
+def import_scenes_command(
+    file: Annotated[Path, typer.Argument(help="JSON in Visual Genome's layout of scene graphs.")],
+    domain: Domain = "saree",
+    source: Annotated[str, typer.Option(help="Who drew them; kept on their things.")] = "annotation",
+    dry_run: DryRun = False,
+) -> None:
+    """Scene graphs that people drew: things with boxes and attributes, and how they stand to each other.
+
+    An entry's `image` (or else its `image_id`) is an item's key or an image's sha256.
+
+      korvai import scenes scene_graphs.json --graph artgraph
+    """
+    from kg.importers.annotations import import_annotated_scenes
+    from kg.schema import load_domain
+    from kg.store import Store
+
+    form = {"source": source, "dry_run": dry_run, "reporter": reporter()}
+    with graph() as opened:
+        report = import_annotated_scenes(opened, Store(settings().store_dir), load_domain(domain), file, **form)
     _show(report)
 
 

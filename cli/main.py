@@ -24,9 +24,11 @@ from cli import (
     jobs,
     learning,
     measuring,
+    negatives,
     pulling,
     searching,
     services,
+    structure,
     validating,
 )
 from kg.errors import KorvaiError
@@ -49,6 +51,8 @@ for part in (
     learning,
     jobs,
     measuring,
+    negatives,
+    structure,
     asking,
     curating,
     explaining,

@@ -15,8 +15,9 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    """Add `korvai similar`."""
+    """Add `korvai similar` and `korvai search`."""
     app.command("similar")(similar)
+    app.command("search")(search)
 
 
 def similar(
@@ -56,6 +57,36 @@ def similar(
         table.add_row(escape(row.item), f"{row.score:.4f}", "█" * round(30 * max(row.score, 0)))
     context.console.print(table)
     context.console.print(f"[dim]{len(rows)} items[/]")
+
+
+def search(
+    text: Annotated[str, typer.Argument(help="What is shown: peacock on pallu, red body, green border.")],
+    graph: Annotated[str, typer.Option("--graph", help="Name of the domain, or a YAML file of one's own.")] = "saree",
+    k: Annotated[int, typer.Option("-k", "--top", min=1, max=1000, help="How many items.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row instead of a table.")] = False,
+) -> None:
+    """Find pictures by what they show, as the scene graphs in the database say it.
+
+    Facts are separated by commas. Words that no scene uses are named, and the rest is searched for.
+
+      korvai search "peacock on pallu, red body, green border"
+    """
+    from kg.scenes.composing import find_scenes
+
+    with context.graph() as opened:
+        answer = find_scenes(opened, graph, text, k=k)
+    for word in answer.unknown:
+        context.error_console.print(f"[yellow]! no scene speaks of {escape(repr(word))}[/]")
+    if as_json:
+        for row in answer.found:
+            context.console.print_json(data=row._asdict(), indent=None)
+        return
+    context.console.print(f"[dim]facts: {escape('; '.join(answer.facts))}[/]", soft_wrap=True)
+    table = Table("item", "facts", "met", "missing", box=None, header_style="bold")
+    for row in answer.found:
+        told = f"{len(row.met)} of {len(answer.facts)}"
+        table.add_row(escape(row.item), told, escape("; ".join(row.met)), escape("; ".join(row.missing)))
+    context.console.print(table)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -12,10 +12,11 @@ from api.deps import DomainDep, GraphDep, ModelTurnsDep, SettingsDep, TaskDep
 from api.limits import MAX_UPLOAD_MIB
 from kg import classify
 from kg.graph import Graph
+from kg.scenes import composing
 from kg.schema import Domain
 from kg.settings import Settings
 
-__all__ = ["Answer", "ClassInfo", "Classes", "Item", "Items", "Likely", "router"]
+__all__ = ["Answer", "ClassInfo", "Classes", "Item", "Items", "Likely", "Shown", "ShownItem", "router"]
 
 router = APIRouter(tags=["asking"])
 
@@ -78,6 +79,25 @@ class Classes(BaseModel):
     classes: list[ClassInfo]
 
 
+class ShownItem(BaseModel):
+    """One item and which of the facts its scene meets."""
+
+    item: str = Field(description="Key of the item.")
+    image_id: str = Field(description="sha256 of the image; see /images.")
+    met: list[str]
+    missing: list[str]
+    score: float = Field(description="Share of the facts that are met.")
+
+
+class Shown(BaseModel):
+    """Items by what their pictures show."""
+
+    graph: str
+    facts: list[str] = Field(description="What was searched for, as it was understood.")
+    unknown: list[str] = Field(description="Words that no scene of the graph uses.")
+    items: list[ShownItem]
+
+
 @router.post("/classify")
 async def classify_upload(
     file: Annotated[
@@ -104,6 +124,19 @@ def similar(item: str, domain: DomainDep, task: TaskDep, graph: GraphDep, k: Num
     """The other items of the graph whose images look most like the item's."""
     found = classify.similar_items(graph, domain, task, item, k)
     return Items(graph=domain.domain, task=task, items=_items(found))
+
+
+@router.get("/search")
+def search(
+    text: Annotated[str, Query(min_length=1, max_length=500, description="peacock on pallu, red body, green border")],
+    domain: DomainDep,
+    graph: GraphDep,
+    k: NumberOfItems = 10,
+) -> Shown:
+    """The items whose scenes meet most of the facts that a text lists, those that meet all first."""
+    found = composing.find_scenes(graph, domain, text, k=k)
+    items = [ShownItem(**row._asdict()) for row in found.found]
+    return Shown(graph=domain.domain, facts=list(found.facts), unknown=list(found.unknown), items=items)
 
 
 @router.get("/classes")

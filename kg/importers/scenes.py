@@ -4,8 +4,9 @@
     (:Image)-[:DEPICTS]->(:SceneObject {id, name, x, y, w, h})-[:HAS_ATTRIBUTE]->(:Attribute {key, slot, name})
     (:SceneObject)-[:RELATION {predicate}]->(:SceneObject)
 
-Boxes are in image pixels. An Attribute is shared by all objects that have it; its key is `slot=value`, or the bare
-value.
+Boxes are in image pixels, where somebody has measured them. A SceneObject's `source` says who saw it: the renderer, an
+annotation file, or a parser that read a caption. An Attribute is shared by all objects that have it; its key is
+`slot=value`, or the bare value.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ __all__ = ["SceneRow", "import_scenes"]
 class _Object(Protocol):
     id: str
     name: str
-    x: float
-    y: float
-    w: float
-    h: float
+    x: float | None
+    y: float | None
+    w: float | None
+    h: float | None
     attributes: Sequence[str]
 
 
@@ -34,7 +35,10 @@ class _Scene(Protocol):
 
 
 class SceneRow(NamedTuple):
-    """What one image shows: captions as (kind, text), and its scene, whose ids are unique within the image."""
+    """What one image shows: captions as (kind, text), and its scene, whose ids are unique within the image.
+
+    Of several captions of one kind, each has a kind of its own: `written-<anything>`.
+    """
 
     sha256: str
     captions: Sequence[tuple[str, str]]
@@ -60,7 +64,7 @@ def _id(row: SceneRow, part: str) -> str:
 def _captions(rows: Sequence[SceneRow]) -> Iterator[NodeRow]:
     for row in rows:
         for kind, text in row.captions:
-            yield NodeRow(_id(row, kind), {"text": text, "kind": kind, "source": row.source})
+            yield NodeRow(_id(row, kind), {"text": text, "kind": kind.partition("-")[0], "source": row.source})
 
 
 def _has_caption(rows: Sequence[SceneRow]) -> Iterator[RelationRow]:
@@ -70,8 +74,12 @@ def _has_caption(rows: Sequence[SceneRow]) -> Iterator[RelationRow]:
 def _objects(rows: Sequence[SceneRow]) -> Iterator[NodeRow]:
     for row in rows:
         for thing in row.scene.objects:
-            box = {side: float(getattr(thing, side)) for side in "xywh"}
-            yield NodeRow(_id(row, thing.id), {"name": thing.name, **box})
+            box = {side: value if value is None else float(value) for side, value in _box(thing)}
+            yield NodeRow(_id(row, thing.id), {"name": thing.name, "source": row.source, **box})
+
+
+def _box(thing: _Object) -> Iterator[tuple[str, float | None]]:
+    return ((side, getattr(thing, side)) for side in "xywh")
 
 
 def _depicts(rows: Sequence[SceneRow]) -> Iterator[RelationRow]:

@@ -1,0 +1,1 @@
+"""What does a picture or a caption show: things, their attributes, how they stand to each other?"""
