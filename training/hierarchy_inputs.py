@@ -19,7 +19,7 @@ from training.class_inputs import Gatherer
 from training.message_passing.dgl_graph import open_graph
 from training.models.hierarchy_graph import HierarchyNodes
 
-__all__ = ["PatchFeatures", "name_vectors", "phrase_vectors", "prototypes"]
+__all__ = ["PatchFeatures", "class_means", "name_vectors", "phrase_vectors", "prototypes"]
 
 _SMALLEST_SHARE = 1e-6
 
@@ -69,23 +69,21 @@ def name_vectors(features: Any, nodes: HierarchyNodes, *, prompt: str) -> Tensor
     return F.normalize(vectors, dim=-1) if readings is None else readings.vectors(vectors)
 
 
-def prototypes(feat: Tensor, targets: Tensor, nodes: HierarchyNodes, *, words: Tensor) -> Tensor:
-    """Mean training image of every node; see the module's first lines for nodes without one.
+def class_means(feat: Tensor, targets: Tensor, *, n_classes: int) -> Tensor:
+    """Unit mean of each class's training images, zero for a class without one. Shapes: (n, width), (n,) -> (classes,
+    width)."""
+    return F.normalize(F.one_hot(targets, n_classes).float().T @ feat, dim=-1)
 
-    Shapes: feat (n, width) of training images, targets (n,) class rows, words (nodes, width) -> (nodes, width).
+
+def prototypes(means: Tensor, nodes: HierarchyNodes, *, words: Tensor) -> Tensor:
+    """Prototypes of every node from its classes' means; see the module's first lines for nodes without one.
+
+    Shapes: means (classes, width), zero where there is none; words (nodes, width) -> (nodes, width).
     """
-    members = nodes.members().float()
-    hot = F.one_hot(targets, members.shape[1]).float()
-    sums, counts = hot.T @ feat, hot.sum(0)
-    means = F.normalize(F.normalize(sums, dim=-1), dim=-1)
-    total, number = members @ means, members @ (counts > 0).float()
-    found = F.normalize(total, dim=-1)
+    found = F.normalize(nodes.members().float() @ means, dim=-1)
     child, parent = nodes.child_parent()
-    empty = number == 0
-    for _ in range(nodes.count):  # upwards, a level at a time: a parent may be as empty as its child
-        fillable = empty[child] & ~empty[parent]
-        if not fillable.any():
-            break
+    empty = found.abs().sum(1) == 0
+    while (fillable := empty[child] & ~empty[parent]).any():  # a parent may have been as empty a round ago
         found[child[fillable]] = found[parent[fillable]]
         empty = empty.index_fill(0, child[fillable], False)
     return torch.where(empty[:, None], words, found)

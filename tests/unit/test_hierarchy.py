@@ -136,3 +136,17 @@ def test_what_ships_covers_every_class():
                     assert {(label, name) for name in names} <= nodes
     states = {path.names[:2] for path in authored_paths(load_domain("saree"), "region")}
     assert states == {(name, facts.state) for name, facts in craft.facts.items()}
+
+
+def test_ways_down_by_hand(trees: list[Tree]):
+    from training.metrics.hierarchy import top_down
+
+    make, rng = trees[0], np.random.default_rng(2)
+    logits = [rng.normal(size=(3, make.count(level))) * 4 for level in range(3)]
+    found = top_down(make, logits)
+    assert np.allclose(found.sum(1), 1)
+    for row in range(3):
+        fine, pair, side = (np.exp(part[row]) for part in logits)
+        # cluster 2 is in pair b (with 3), pair b is left (with a), left beside right
+        expected = fine[2] / fine[2:4].sum() * pair[1] / pair[:2].sum() * side[0] / side.sum()
+        assert found[row, 2] == pytest.approx(expected)

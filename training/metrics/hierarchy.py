@@ -8,7 +8,7 @@ import numpy as np
 
 from kg.hierarchy import Tree
 
-__all__ = ["exact_path", "hierarchy_figures", "level_accuracy", "mistake_severity", "roll_up"]
+__all__ = ["exact_path", "hierarchy_figures", "level_accuracy", "mistake_severity", "roll_up", "top_down"]
 
 
 def level_accuracy(tree: Tree, predicted: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -43,6 +43,21 @@ def roll_up(tree: Tree, scores: np.ndarray) -> list[np.ndarray]:
     grown = np.exp(scores - scores.max(1, keepdims=True))
     shares = grown / grown.sum(1, keepdims=True)
     return [shares @ tree.members(level).T for level in range(tree.depth)]
+
+
+def top_down(tree: Tree, logits: Sequence[np.ndarray]) -> np.ndarray:
+    """Probability of every way down: the product over levels of a softmax among siblings; the ways sum to 1.
+
+    Shapes: logits: levels of (n, classes of the level) -> (n, classes).
+    """
+    ways = np.ones((len(logits[0]), tree.count(0)))
+    for level, scores in enumerate(logits):
+        siblings = tree.parents(level) if level + 1 < tree.depth else np.zeros(tree.count(level), np.int64)
+        same = siblings[:, None] == siblings[None]
+        gaps = scores[:, None, :] - scores[:, :, None]  # of each sibling from each class
+        share = 1 / np.where(same, np.exp(np.minimum(gaps, 700.0)), 0.0).sum(2)
+        ways = ways * share[:, tree.ancestors[level]]
+    return ways
 
 
 def hierarchy_figures(trees: Sequence[Tree], predicted: Sequence[np.ndarray], targets: np.ndarray) -> dict[str, float]:

@@ -27,9 +27,11 @@ from torch.nn import functional as F
 from kg.encoders.readings import Readings
 from kg.errors import RecipeConfigError
 from kg.hierarchy import Tree, task_trees
+from kg.publishing.publication import LevelVectors
+from kg.schema import CONCEPT
 from kg.splits import DEFAULT
 from training.class_inputs import Gatherer, check_phrases
-from training.hierarchy_inputs import PatchFeatures, name_vectors, phrase_vectors, prototypes
+from training.hierarchy_inputs import PatchFeatures, class_means, name_vectors, phrase_vectors, prototypes
 from training.labelled_images import HELD_OUT, LabelledImages, keep_shots, label_images, leaking_edges
 from training.metrics.calibration import expected_calibration_error, fit_temperature
 from training.metrics.classification import Report, classification_report
@@ -72,6 +74,7 @@ class Config(RecipeConfig):
     decode: Literal["path", "levels"] = Field(
         "path", description="path: the likeliest way through all levels, always consistent; levels: each by itself."
     )
+    path_weight: float = Field(1.0, ge=0, description="Of ancestors' log-probabilities beside a class's own in a path.")
     scale: float = Field(40.0, gt=0, le=100, description="Logit scale at the start.")
     image_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on image features in training.")
     shots: int | None = Field(None, ge=1, description="Training images a class; unset: all.")
@@ -95,6 +98,16 @@ class _Network(nn.Module):
         self.prototype_weight = nn.Parameter(torch.tensor(float(config.prototype_weight)))
         self.logit_scale = nn.Parameter(torch.tensor(float(np.log(config.scale))))
         self.prototype_weight.requires_grad_(config.prototype_weight > 0)
+        self.means: dict[str, Tensor] = {}
+        """Mean training image of each class by its key; it is kept with the weights."""
+
+    def get_extra_state(self) -> dict[str, Tensor]:
+        """The means, whatever classes there are."""
+        return dict(self.means)
+
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        """Back from a checkpoint."""
+        self.means = dict(state)
 
     def scale(self) -> Tensor:
         """exp(logit_scale), at most 100."""
@@ -133,8 +146,11 @@ class HgClip:
         self._trained = torch.as_tensor(np.unique(self.examples.class_row[rows]))
         whole, targets = self._whole(self.image_feat[self.examples.image_row[rows]]), self.examples.class_row[rows]
         self._network.images.standardise(whole)
-        self.words = self._words(snapshot, drop=leaking_edges(snapshot, self.examples))
-        self.seen = prototypes(whole, torch.as_tensor(targets), self.nodes, words=self.words)
+        self.words = self._words(snapshot, self.nodes, drop=leaking_edges(snapshot, self.examples))
+        keys = self.examples.class_keys
+        means = class_means(whole, torch.as_tensor(targets), n_classes=len(keys))
+        self._network.means = {key: mean for key, mean in zip(keys, means, strict=True) if mean.any()}
+        self.seen = self._seen(self.nodes, keys, self.words)
 
     def create(self, snapshot: Any, encoders: Any) -> None:
         """Networks and hierarchy alone."""
@@ -142,8 +158,7 @@ class HgClip:
         self.tasks, self.item_edge = (task,), tuple(snapshot.domain.task_edge_type(task))
         self.trees: list[Tree] = task_trees(snapshot, task)
         self.levels = tuple(tree.facet for tree in self.trees)
-        self.nodes = HierarchyNodes(self.trees)
-        self.mask = edge_mask(self.nodes, direction=config.edges)
+        self.nodes, self.mask = self._graph_of(self.trees)
         check_phrases(config.phrases, snapshot.domain)
         words = config.readings if isinstance(config.readings, dict) else {}
         read = ReadFeatures(encoders, config.phrases, words, scale=config.reading_scale) if words else encoders
@@ -213,13 +228,14 @@ class HgClip:
         return self.class_scores(logits), torch.as_tensor(self.examples.class_row[rows])
 
     def class_scores(self, logits: Tensor) -> Tensor:
-        """Log-probability of a class, with `decode: path` plus those of its ancestors. Shapes: (n, nodes) ->
+        """Log-probability of a class, with `decode: path` plus weighed ones of its ancestors. Shapes: (n, nodes) ->
         (n, classes)."""
         total = logits[:, self.nodes.slices[0][0]].log_softmax(1)
         if self.config.decode == "path":
             for tree, parts in zip(self.trees, self.nodes.slices, strict=True):
                 for level in range(1, tree.depth):
-                    total = total + logits[:, parts[level]].log_softmax(1)[:, torch.as_tensor(tree.ancestors[level])]
+                    above = logits[:, parts[level]].log_softmax(1)
+                    total = total + self.config.path_weight * above[:, torch.as_tensor(tree.ancestors[level])]
         return total
 
     def predicted(self, split: str) -> list[np.ndarray]:
@@ -272,18 +288,38 @@ class HgClip:
         return F.normalize(torch.cat([whole, root * attended], 1), dim=-1)
 
     def encode_classes(self, snapshot: Any, classes: Sequence[str] | None = None) -> Tensor:
-        """Unit-length class vectors on a snapshot with all its edges; prototypes stay those of training images.
+        """Unit-length class vectors on any snapshot of the domain with all its edges and its hierarchy as it is there.
 
-        Raises: RecipeConfigError on a graph whose hierarchy is not the one that was trained on.
+        A class that came since has no image among the training ones: its prototype is its parent's.
         """
-        if [tree.keys for tree in task_trees(snapshot, self.tasks[0])] != [tree.keys for tree in self.trees]:
-            raise RecipeConfigError("hgclip: the hierarchy has other classes than the one trained on; train again")
-        with torch.no_grad():
-            self._network.eval()
-            vectors = self._network.nodes(self._words(snapshot, drop=None), self.seen, self.mask)[0]
-            own = self._doubled(vectors)[self.nodes.slices[0][0]]
+        own = self.encode_levels(snapshot)[1][: snapshot.count(self.item_edge[2])]
         keys = self.class_keys(snapshot)
+        if missing := sorted(set(classes or ()) - set(keys)):
+            raise RecipeConfigError(f"encode_classes: no {self.item_edge[2]} {missing[0]!r} in the snapshot; pull again")
         return own if classes is None else own[[keys.index(key) for key in classes]]
+
+    @torch.no_grad()
+    def encode_levels(self, snapshot: Any) -> tuple[HierarchyNodes, Tensor]:
+        """The hierarchy of a snapshot with all its edges, and a unit vector of each of its nodes."""
+        self._network.eval()
+        nodes, mask = self._graph_of(task_trees(snapshot, self.tasks[0]))
+        words = self._words(snapshot, nodes, drop=None)
+        seen = self._seen(nodes, self.class_keys(snapshot), words)
+        return nodes, self._doubled(self._network.nodes(words, seen, mask)[0])
+
+    def published_levels(self, snapshot: Any) -> list[LevelVectors]:
+        """Vectors of all classes above the task's own, label by label."""
+        nodes, vectors = self.encode_levels(snapshot)
+        parts: dict[str, tuple[list[str], list[Tensor]]] = {}
+        for tree, slices in zip(nodes.trees, nodes.slices, strict=True):
+            for level in range(1, tree.depth):
+                keys, rows = parts.setdefault(tree.labels[level], ([], []))
+                keys.extend(tree.keys[level])
+                rows.append(vectors[slices[level]])
+        key_of = {CONCEPT: "key"} | {label: part.key for label, part in snapshot.domain.node_types.items()}
+        return [
+            LevelVectors(label, key_of[label], keys, torch.cat(rows).numpy()) for label, (keys, rows) in parts.items()
+        ]
 
     def class_keys(self, snapshot: Any) -> list[str]:
         """Keys of the classes that `encode_classes` returns, in its order."""
@@ -321,13 +357,22 @@ class HgClip:
         words = words_of(snapshot, config.phrases, label=label) if config.phrases else "none"
         return config.model_copy(update={"readings": words})
 
-    def _words(self, snapshot: Any, *, drop: Any) -> Tensor:
+    def _graph_of(self, trees: Sequence[Tree]) -> tuple[HierarchyNodes, Tensor]:
+        nodes = HierarchyNodes(trees)
+        return nodes, edge_mask(nodes, direction=self.config.edges)
+
+    def _seen(self, nodes: HierarchyNodes, keys: Sequence[str], words: Tensor) -> Tensor:
+        nothing = torch.zeros(words.shape[1])
+        means = torch.stack([self._network.means.get(key, nothing) for key in keys])
+        return prototypes(means, nodes, words=words)
+
+    def _words(self, snapshot: Any, nodes: HierarchyNodes, *, drop: Any) -> Tensor:
         config = self.config
         if config.words == "names":
-            return name_vectors(self.encoders, self.nodes, prompt=config.prompt)
+            return name_vectors(self.encoders, nodes, prompt=config.prompt)
         form = {"item_edge": self.item_edge, "text_features": config.text_features, "phrases": config.phrases}
         gatherer = Gatherer(features=self.encoders, **form, share_power=1.0, n_layers=0)
-        return phrase_vectors(snapshot, gatherer, self.nodes, drop=drop, reads=self.readings() is not None)
+        return phrase_vectors(snapshot, gatherer, nodes, drop=drop, reads=self.readings() is not None)
 
     def _label(self, readable: np.ndarray) -> LabelledImages:
         config = self.config
