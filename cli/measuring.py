@@ -126,7 +126,9 @@ def _tell_fusion(table: FusionTable, name: str) -> None:
 
 
 def hierarchy(
-    domain: Annotated[str, typer.Option("--graph", help="saree or artgraph; its hierarchies must be imported.")] = "saree",
+    domain: Annotated[
+        str, typer.Option("--graph", help="saree or artgraph; its hierarchies must be imported.")
+    ] = "saree",
     seeds: Seeds_ = 5,
     shots: Annotated[str, typer.Option(help="Training images a class, beside all of them.")] = "1,2,4,8,16",
     again: Again_ = False,

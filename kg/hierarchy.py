@@ -91,7 +91,10 @@ def facet_tree(snapshot: Any, facet: str) -> Tree:
     label = hierarchy.labels[0]
     leaves = [(label, str(key)) for key in snapshot.keys(label)]
     ways = [_way_up(facet, leaf, parents, hierarchy.labels) for leaf in leaves]
-    levels: list[Sequence[Node]] = [leaves, *(sorted({way[n] for way in ways}) for n in range(1, len(hierarchy.levels)))]
+    levels: list[Sequence[Node]] = [
+        leaves,
+        *(sorted({way[n] for way in ways}) for n in range(1, len(hierarchy.levels))),
+    ]
     _refuse_lonely(facet, tuple(hierarchy.levels), levels)
     places = [{node: row for row, node in enumerate(nodes)} for nodes in levels]
     ancestors = np.array([[place[way[n]] for way in ways] for n, place in enumerate(places)], np.int64)

@@ -1,7 +1,7 @@
 """How right is HGCLIP at every level, with few and with many images, beside every simpler way to answer by levels?
 
-All methods see the same training rows, valid rows and test rows of a seed, and the same frozen encoder. A flat method is
-rolled up: what it says of the class decides every level above.
+All methods see the same training, valid and test rows of a seed, and the same frozen encoder. A flat method is rolled
+up: what it says of the class decides every level above.
 """
 
 from __future__ import annotations
@@ -36,14 +36,17 @@ from training.threads import torch_threads
 
 __all__ = ["METHODS", "HierarchyTable", "evaluate_hierarchy"]
 
-HGCLIP, NO_PATCHES, NO_GRAPH = "HGCLIP", "HGCLIP without patches", "HGCLIP without graph layers"
+HGCLIP, PATCHES, NO_GRAPH = "HGCLIP", "HGCLIP with patches", "HGCLIP without graph layers"
+PAPER = "HGCLIP as in the paper, encoder frozen"
 GRAPHCLIP, PROBE, READ_PROBE = "GraphCLIP, rolled up", "linear probe, rolled up", "linear probe on readings, rolled up"
 HEADS, READ_HEADS = "linear probe a level", "linear probe on readings a level"
 MEANS = "class means on readings, rolled up"
 NAMES, PHRASES = "zero-shot, names in a prompt", "zero-shot, phrases of the graph"
-METHODS = (HGCLIP, NO_PATCHES, NO_GRAPH, GRAPHCLIP, READ_PROBE, PROBE, READ_HEADS, HEADS, MEANS, PHRASES, NAMES)
-_TRAINED: dict[str, dict[str, Any]] = {HGCLIP: {}, NO_PATCHES: {"patch_weight": 0.0}, NO_GRAPH: {"layers": 0}}
+METHODS = (HGCLIP, PATCHES, NO_GRAPH, PAPER, GRAPHCLIP, READ_PROBE, PROBE, READ_HEADS, HEADS, MEANS, PHRASES, NAMES)
+_TRAINED: dict[str, dict[str, Any]] = {HGCLIP: {}, PATCHES: {"patch_weight": 0.2}, NO_GRAPH: {"layers": 0}, PAPER: {}}
 _ON_ENCODER = (PROBE, HEADS, NAMES)
+_OWN_WORDS = ("phrases", "prompt")
+"""What the paper's form takes from the domain's preset."""
 _ZERO_SHOT = (NAMES, PHRASES)
 _ALL = 0
 """Shots of an arm that sees every training image."""
@@ -111,6 +114,8 @@ class _Bench:
         store = Store(settings.store_dir)
         self.features = _Once(features or StoredFeatures(store, image_spec=settings.vision_encoder, reporter=reporter))
         self.graph_config = choose_config("graphclip", snapshot.domain, text_encoder=settings.text_encoder)
+        paper = choose_config("hgclip", snapshot.domain, preset="paper")
+        self._paper = {name: getattr(paper, name) for name in paper.model_fields_set - set(_OWN_WORDS)}
         self.arms = Arms(store.runs / "evaluations", graph=f"{snapshot.domain.domain}/hierarchy")
         self.features.image_width(), self.features.text_width(CLIP)
         self._encoders = {name: part["fingerprint"] for name, part in sorted(self.features.record().items())}
@@ -166,7 +171,9 @@ class _Bench:
             return self._rolled_up(class_mean_scores(*train, test[0], n_classes=self.trees[0].count(0)))
         if method in (PROBE, READ_PROBE):
             return self._rolled_up(linear_probe_scores(train, valid, n_classes=self.trees[0].count(0))(test[0]))
-        return [np.stack([_head(tree, level, train, valid, test[0]) for level in range(tree.depth)]) for tree in self.trees]
+        return [
+            np.stack([_head(tree, level, train, valid, test[0]) for level in range(tree.depth)]) for tree in self.trees
+        ]
 
     def _rolled_up(self, scores: np.ndarray) -> list[np.ndarray]:
         return [tree.ancestors[:, scores.argmax(1)] for tree in self.trees]
@@ -193,6 +200,8 @@ class _Bench:
             changes["decode"] = "levels"
         if method in _ON_ENCODER:
             changes["readings"] = "none"
+        if method == PAPER:
+            changes |= self._paper
         return self.config.model_copy(update=changes | _TRAINED.get(method, {}))
 
     def _graph_config(self, seed: int) -> GraphConfig:

@@ -121,9 +121,7 @@ def _walk(tree: Any) -> Iterator[tuple[str, ...]]:
 # -- one facet ---------------------------------------------------------------------------------------------------------
 
 
-def _import_facet(
-    importer: Importer, facet: str, paths: list[ClassPath], *, source: str, new_classes: bool
-) -> None:
+def _import_facet(importer: Importer, facet: str, paths: list[ClassPath], *, source: str, new_classes: bool) -> None:
     domain, hierarchy = importer.domain, importer.domain.hierarchy(facet)
     checked = list(_whole_paths(importer, facet, paths))
     leaves = [(path, nodes[0][1]) for path, nodes in checked]
@@ -158,7 +156,10 @@ def _whole_paths(importer: Importer, facet: str, paths: Iterable[ClassPath]) -> 
             problem = f"{facet}: {', '.join(path.names)}: {len(hierarchy.levels)} names are wanted, {told}"
             importer.problem(path.where, problem)
             continue
-        yield path, [_node(domain, facet, label, name) for label, name in zip(hierarchy.labels, path.names, strict=True)]
+        yield (
+            path,
+            [_node(domain, facet, label, name) for label, name in zip(hierarchy.labels, path.names, strict=True)],
+        )
 
 
 def _node(domain: Domain, facet: str, label: str, name: str) -> Node:
@@ -172,7 +173,7 @@ def _node(domain: Domain, facet: str, label: str, name: str) -> Node:
 def _steps(
     importer: Importer, facet: str, paths: Iterable[tuple[ClassPath, list[Node]]]
 ) -> dict[tuple[Node, Node], Where]:
-    """(child, parent) with its place: each child has one parent, in the graph and in the file, and no way leads back."""
+    """(child, parent) with its place: each child has one parent, in graph and file, and no way leads back."""
     parents = _parents_in_graph(importer, facet)
     steps: dict[tuple[Node, Node], Where] = {}
     for path, nodes in paths:

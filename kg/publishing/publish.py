@@ -91,9 +91,7 @@ def publish(graph: Graph, store: Store, publication: Publication, *, reporter: R
     _await_index(graph, version, reporter)
     failpoints.reach("publish.after_image_vectors")
     keys, vectors = publication.class_keys, publication.class_vectors
-    _write_class_vectors(
-        graph, domain, described, keys, vectors, token, levels=publication.levels, shadow=not activate
-    )
+    _write_class_vectors(graph, domain, described, keys, vectors, token, levels=publication.levels, shadow=not activate)
     failpoints.reach("publish.after_class_vectors")
     if activate:
         activation.activate(graph, domain, task, described.id, token)

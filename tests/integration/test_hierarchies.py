@@ -1,4 +1,4 @@
-"""Do class hierarchies get into the graph, from what ships and from plain lists, and are wrong rows refused one by one?"""
+"""Do class hierarchies get into the graph, what ships and plain lists, and are wrong rows refused one by one?"""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ def test_bad_rows_are_named_and_the_rest_goes_on(graph: Graph, store: Store, rep
     assert "would stand above itself" in told[7] and "would stand above itself" in told[8]
     assert "there is no MyKind 'rye'" in told[9]
     assert "stands under 'mine/deep/plant' already" in told[10]
-    found = rows(graph, "MATCH (k:MyKind)-[:BROADER {facet: 'deep'}]->(g)-->(f) RETURN k.name, g.name, f.name ORDER BY k.name")
+    found = rows(
+        graph, "MATCH (k:MyKind)-[:BROADER {facet: 'deep'}]->(g)-->(f) RETURN k.name, g.name, f.name ORDER BY k.name"
+    )
     assert found == [["apple", "fruit", "plant"], ["leek", "vegetable", "plant"], ["pea", "fruit", "plant"]]
     (tmp_path / "more.txt").write_text("apple, berry, plant\n")
     later = import_hierarchy(graph, store, mine, facet="deep", file=tmp_path / "more.txt", reporter=reporter)

@@ -24,7 +24,7 @@ class WithHierarchy(MemorySnapshot):
 
 
 def tables(rows: list[tuple[str, str, str, str, str]]) -> dict[str, pa.Table]:
-    """Overlay tables of (child label, child, parent label, parent, facet); a concept is called by its key's last part."""
+    """Overlay tables of (child label, child, parent label, parent, facet); concepts are called by their key's end."""
     names = ("child_label", "child_key", "parent_label", "parent_key", "facet")
     concepts = sorted({row[3] for row in rows if row[2] == "Concept"})
     return {

@@ -35,7 +35,8 @@ def test_table(tmp_path):
     assert (NAMES, 2) not in table.figures
     for (method, _), found in table.figures.items():
         assert set(found[0]) == {
-            "fine", "make.pair", "make.side", "make.exact_path", "hue.colour", "hue.exact_path", "exact_path", "severity",
+            "fine", "make.pair", "make.side", "make.exact_path",
+            "hue.colour", "hue.exact_path", "exact_path", "severity",
         }  # fmt: skip
         if method not in (HEADS, NAMES):  # a rolled-up answer is right all the way as often as it is right at all
             assert all(part["exact_path"] <= part["fine"] for part in found)

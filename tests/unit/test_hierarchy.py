@@ -8,8 +8,8 @@ import pytest
 from kg.errors import SchemaViolation
 from kg.hierarchy import Tree, facet_tree, task_trees
 from kg.schema import Domain, load_domain
-from training.metrics.hierarchy import exact_path, hierarchy_figures, level_accuracy, mistake_severity, roll_up
 from tests.support.hierarchies import WithHierarchy, graded_snapshot, tables
+from training.metrics.hierarchy import exact_path, hierarchy_figures, level_accuracy, mistake_severity, roll_up
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_levels_exact_path_and_severity_by_hand(trees: list[Tree]):
     said = np.array([[0, 0, 4, 4], [0, 0, 1, 2], [0, 0, 0, 0]])
     assert level_accuracy(make, said, targets).tolist() == [0.5, 1.0, 0.75]
     assert exact_path(make, said, targets) == 0.25
-    # 0 for 1: they meet at height 1 of `make`, not at all in `hue`; 4 for 2: nowhere in `make` (3), nowhere in `hue` (2)
+    # 0 for 1: they meet at height 1 of `make`, nowhere in `hue`; 4 for 2: nowhere in `make` (3), nor in `hue` (2)
     assert mistake_severity([make], said[0], targets) == (1 + 3) / 2
     assert mistake_severity([make, hue], said[0], targets) == (1 + 2) / 2
     assert mistake_severity([make], targets, targets) == 0

@@ -12,7 +12,7 @@ __all__ = ["exact_path", "hierarchy_figures", "level_accuracy", "mistake_severit
 
 
 def level_accuracy(tree: Tree, predicted: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Share of right answers at each level. Shapes: predicted (levels, n) of rows, targets (n,) classes -> (levels,)."""
+    """Share of right answers at each level. Shapes: (levels, n) of rows, (n,) of classes -> (levels,)."""
     return (predicted == tree.ancestors[:, targets]).mean(1)
 
 

@@ -72,7 +72,8 @@ def edge_mask(nodes: HierarchyNodes, *, direction: Literal["both", "down"]) -> T
 class GatLayer(nn.Module):
     """Graph attention with several heads, side by side.
 
-        e_ij = LeakyReLU(a_src . W h_j + a_dst . W h_i),  alpha_i = softmax over i's neighbours,  out_i = sum alpha_ij W h_j
+        e_ij = LeakyReLU(of . W h_j + toward . W h_i),   alpha_i = softmax of e_i over i's neighbours
+        out_i = sum over j of alpha_ij W h_j
 
     Reference: Velickovic et al. 2018, "Graph attention networks", equations 1 to 4.
     Shapes: (nodes, width_in), mask (nodes, nodes) -> (nodes, heads, width_out).
@@ -164,8 +165,7 @@ class GraphEncoder(nn.Module):
 
 
 def attended_patches(patches: Tensor, prototypes: Tensor, *, sharpness: float) -> Tensor:
-    """What the patches see of the prototypes: each patch gathers prototypes by softmax(sharpness * p P^T), then mean and
-    max over patches, added; unit length.
+    """What patches see of prototypes: each gathers them by softmax(sharpness * p P^T); mean plus max of that, unit.
 
     Shapes: patches (n, tokens, width), prototypes (nodes, width) -> (n, width).
     Reference: HGCLIP section 3.4 (attention of patches to class prototypes); its code: sharpness 2, unnormalised.

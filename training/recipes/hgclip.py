@@ -4,9 +4,9 @@
     logits = scale * (v T^t + patch_weight * a T^t),   a = mean + max over patches of softmax(k p P^t) P
     loss = sum over levels of weight * cross-entropy among that level's classes
 
-v is the picture, p its patches, of the frozen encoder, or read in the graph's words (`readings`). What differs from the
-paper: prompts are not learned, since the encoder is frozen; words may come from the graph (`words: phrases`); a residual
-graph encoder that starts at nothing. Presets `paper` and `code` switch our additions off.
+v is the picture, p its patches, of the frozen encoder, or read in the graph's words (`readings`). What differs from
+the paper: prompts are not learned, since the encoder is frozen; words may come from the graph (`words: phrases`); a
+residual graph encoder that starts at nothing. Presets `paper` and `code` switch our additions off.
 
 Reference: Xia et al. 2023, "HGCLIP" (arXiv 2311.14064), sections 3.2 to 3.4; its code takes head 0 of each of three
 8-head GAT layers, edges from parent to child with self loops, sharpness 2, weight 0.2. It picks the epoch on test,
@@ -67,7 +67,9 @@ class Config(RecipeConfig):
     reading_scale: float = Field(50.0, gt=0, le=100, description="Factor of the cosines in a reading's softmax.")
     text_features: tuple[str, ...] = Field(("clip",), description="Text encoders whose vectors are prepared.")
     image_projection: Literal["none", "learned"] = Field("none", description="A linear map after the encoder.")
-    prototype_weight: float = Field(0.0, ge=0, description="Of prototypes beside words in class vectors (not in paper).")
+    prototype_weight: float = Field(
+        0.0, ge=0, description="Of prototypes beside words in class vectors (not in paper)."
+    )
     patch_weight: float = Field(0.2, ge=0, description="Of the attended patches' logits; 0: no patches.")
     sharpness: float = Field(20.0, gt=0, description="Of patches' attention to prototypes; published code: 2.")
     level_weight: float = Field(1.0, ge=0, description="Of each upper level's loss beside the classes' own.")
@@ -244,9 +246,7 @@ class HgClip:
         fine = self.class_scores(logits).argmax(1).numpy()
         if self.config.decode == "path":
             return [tree.ancestors[:, fine] for tree in self.trees]
-        return [
-            np.stack([logits[:, part].argmax(1).numpy() for part in parts]) for parts in self.nodes.slices
-        ]
+        return [np.stack([logits[:, part].argmax(1).numpy() for part in parts]) for parts in self.nodes.slices]
 
     @torch.no_grad()
     def masked_class_vectors(self) -> Tensor:
@@ -281,9 +281,9 @@ class HgClip:
         """
         self._network.eval()
         feat = torch.as_tensor(images, dtype=torch.float32)
+        if feat.ndim == 2:
+            return self._parts(feat, None)[0]
         whole, attended = self._parts(feat, self._network.nodes(self.words, self.seen, self.mask)[1])
-        if attended is None:
-            return whole
         root = self.config.patch_weight**0.5
         return F.normalize(torch.cat([whole, root * attended], 1), dim=-1)
 
@@ -295,7 +295,9 @@ class HgClip:
         own = self.encode_levels(snapshot)[1][: snapshot.count(self.item_edge[2])]
         keys = self.class_keys(snapshot)
         if missing := sorted(set(classes or ()) - set(keys)):
-            raise RecipeConfigError(f"encode_classes: no {self.item_edge[2]} {missing[0]!r} in the snapshot; pull again")
+            raise RecipeConfigError(
+                f"encode_classes: no {self.item_edge[2]} {missing[0]!r} in the snapshot; pull again"
+            )
         return own if classes is None else own[[keys.index(key) for key in classes]]
 
     @torch.no_grad()
@@ -390,10 +392,10 @@ class HgClip:
     def _whole(self, feat: Tensor) -> Tensor:
         return feat[:, 0] if feat.ndim == 3 else feat
 
-    def _parts(self, feat: Tensor, seen: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _parts(self, feat: Tensor, seen: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The picture's unit vector and what its patches attend to, None without patches."""
         whole = F.normalize(self._network.images(self._whole(feat)), dim=-1)
-        if feat.ndim == 2:
+        if feat.ndim == 2 or seen is None:
             return whole, None
         patches = F.normalize(self._network.images(feat[:, 1:].flatten(0, 1)), dim=-1)
         patches = patches.view(len(feat), -1, patches.shape[-1])
