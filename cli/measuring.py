@@ -12,8 +12,8 @@ from cli import context
 if TYPE_CHECKING:
     from kg.snapshots.snapshot import Snapshot
     from training.evaluate import Table
-    from training.fusion.evaluating import FusionTable
     from training.evaluate_hierarchy import HierarchyTable
+    from training.fusion.evaluating import FusionTable
 
 __all__ = ["register"]
 

@@ -220,8 +220,8 @@ class _FewShotGraphClip(GraphClip):
         super().__init__(config)
         self._shots = shots or None
 
-    def _label(self, readable: np.ndarray) -> LabelledImages:
-        return keep_shots(super()._label(readable), self._shots, rng_seed=self.config.rng_seed)
+    def _label(self, readable: np.ndarray, task: str | None) -> LabelledImages:
+        return keep_shots(super()._label(readable, task), self._shots, rng_seed=self.config.rng_seed)
 
 
 class _Once:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from kg.errors import RecipeConfigError
 from training.class_inputs import Gatherer
-from training.message_passing.dgl_graph import open_graph
+from training.message_passing import open_graph
 from training.models.hierarchy_graph import HierarchyNodes
 
 __all__ = ["PatchFeatures", "class_means", "name_vectors", "phrase_vectors", "prototypes"]
@@ -42,9 +42,10 @@ class PatchFeatures:
         return getattr(self._features, name)
 
 
-def phrase_vectors(snapshot: Any, gatherer: Gatherer, nodes: HierarchyNodes, *, drop: Any, reads: bool) -> Tensor:
-    """Words of every node from what the graph says of its classes. Shapes: -> (nodes, width).
+def phrase_vectors(snapshot: Any, gatherer: Gatherer, *, drop: Any, reads: bool) -> Tensor:
+    """What each relation with a phrase says of each class, in the order of their names; zero where it says nothing.
 
+    Shapes: -> (relations, classes, width).
     Raises: RecipeConfigError where no relation with a phrase says anything of any class.
     """
     label = gatherer.item_edge[2]
@@ -53,9 +54,12 @@ def phrase_vectors(snapshot: Any, gatherer: Gatherer, nodes: HierarchyNodes, *, 
     said = gatherer.said(snapshot, near)
     if not said:
         raise RecipeConfigError("hgclip: no relation with a phrase leads to a class; set words=names, or give phrases")
-    roots = ((mean.clamp_min(0) + _SMALLEST_SHARE).sqrt() if reads else mean for mean, _ in said.values())
-    total = sum(has * root for root, (_, has) in zip(roots, said.values(), strict=True))
-    return F.normalize(nodes.members().float() @ F.normalize(total, dim=-1), dim=-1)
+    names = sorted(gatherer.phrases)
+    found = torch.zeros(len(names), snapshot.count(label), gatherer.features.image_width())
+    for (_, relation, _), (mean, has) in said.items():
+        root = (mean.clamp_min(0) + _SMALLEST_SHARE).sqrt() if reads else mean
+        found[names.index(relation.removeprefix("rev_"))] += has * root
+    return found
 
 
 def name_vectors(features: Any, nodes: HierarchyNodes, *, prompt: str) -> Tensor:

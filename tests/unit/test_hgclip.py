@@ -234,3 +234,20 @@ def test_names_in_a_prompt(world):
     recipe = built(snapshot, features, words="names", heads_used="first", edges="down", residual=False)
     assert recipe.level_vectors().shape == (14, 32)
     assert np.isfinite(recipe.evaluate("valid")["cross_entropy"])
+
+
+def test_without_a_text_tower_prototypes_are_the_words(world):
+    recipe = built(*world, words="prototypes", phrases={}, patch_weight=0.0)
+    assert torch.equal(recipe.inputs.words, recipe.inputs.seen)
+    assert recipe.evaluate("valid")["fine"] > 0.5
+
+
+def test_loud_relations_are_heard_above_others(world):
+    """The combination: GraphCLIP's relation weights under HGCLIP's hierarchy."""
+    recipe = built(*world, layers=0)
+    words = recipe.inputs.words
+    assert words.shape == (3, 6, 16)
+    with torch.no_grad():
+        recipe.network().log_relation_weight.copy_(torch.tensor([-30.0, 0.0, -30.0]))
+    alone = recipe.network()(recipe.inputs)[0][0]
+    assert torch.allclose(alone, F.normalize(words[1, 0], dim=0), atol=1e-5)

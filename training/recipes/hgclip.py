@@ -38,6 +38,7 @@ from training.metrics.classification import Report, classification_report
 from training.metrics.hierarchy import hierarchy_figures
 from training.models.class_encoder import ImageProjection
 from training.models.hierarchy_graph import GraphEncoder, HierarchyNodes, attended_patches, edge_mask
+from training.models.hierarchy_network import HierarchyInputs, HierarchyNetwork, spoken_words
 from training.readings import ReadFeatures, words_of
 from training.registry import Batch, RecipeConfig, recipe
 
@@ -56,8 +57,10 @@ class Config(RecipeConfig):
     residual: bool = Field(True, description="The graph adds to words and prototypes; false: replaces them (paper).")
     hidden: int = Field(32, ge=4, description="Width of a head.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Before each graph layer.")
-    words: Literal["phrases", "names"] = Field(
-        "phrases", description="phrases: what the graph says of a class; names: its name in the prompt."
+    words: Literal["phrases", "names", "prototypes"] = Field(
+        "phrases",
+        description="phrases: what the graph says of a class; names: its name in the prompt; prototypes: none, for an "
+        "encoder without a text tower.",
     )
     prompt: str = Field("a saree of {name}", description="Where `words: names`.")
     phrases: dict[str, str] = Field({}, description="Relation -> what it says, as in graphclip.")
@@ -65,7 +68,6 @@ class Config(RecipeConfig):
         "none", description="graph: see images and patches as what they show of each relation's nodes."
     )
     reading_scale: float = Field(50.0, gt=0, le=100, description="Factor of the cosines in a reading's softmax.")
-    text_features: tuple[str, ...] = Field(("clip",), description="Text encoders whose vectors are prepared.")
     image_projection: Literal["none", "learned"] = Field("none", description="A linear map after the encoder.")
     prototype_weight: float = Field(
         0.0, ge=0, description="Of prototypes beside words in class vectors (not in paper)."
@@ -86,39 +88,6 @@ class Config(RecipeConfig):
     split_name: str = Field("random", description="Name of the split.")
     split_seed: int = Field(0, ge=0, description="Seed of the split.")
     fractions: tuple[float, float, float, float] = Field(DEFAULT, description="Shares of train, valid, gate and test.")
-
-
-class _Network(nn.Module):
-    """Both graph encoders over fixed node features; the nodes may change between training and a refresh."""
-
-    def __init__(self, config: Config, width: int) -> None:
-        super().__init__()
-        form = {"hidden": config.hidden, "layers": config.layers, "heads": config.heads, "kind": config.graph}
-        form |= {"heads_used": config.heads_used, "residual": config.residual, "dropout": config.dropout}
-        self.words, self.seen = GraphEncoder(width, **form), GraphEncoder(width, **form)
-        self.images = ImageProjection(width, width, learned=config.image_projection == "learned")
-        self.prototype_weight = nn.Parameter(torch.tensor(float(config.prototype_weight)))
-        self.logit_scale = nn.Parameter(torch.tensor(float(np.log(config.scale))))
-        self.prototype_weight.requires_grad_(config.prototype_weight > 0)
-        self.means: dict[str, Tensor] = {}
-        """Mean training image of each class by its key; it is kept with the weights."""
-
-    def get_extra_state(self) -> dict[str, Tensor]:
-        """The means, whatever classes there are."""
-        return dict(self.means)
-
-    def set_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Back from a checkpoint."""
-        self.means = dict(state)
-
-    def scale(self) -> Tensor:
-        """exp(logit_scale), at most 100."""
-        return self.logit_scale.exp().clamp(max=100.0)
-
-    def nodes(self, words: Tensor, seen: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Class vectors and prototypes of all nodes, unit length. Shapes: -> (nodes, width) twice."""
-        told = F.normalize(self.words(words, mask), dim=-1) + self.prototype_weight * seen
-        return F.normalize(told, dim=-1), F.normalize(self.seen(seen, mask), dim=-1)
 
 
 @recipe("hgclip", Config)
@@ -148,11 +117,10 @@ class HgClip:
         self._trained = torch.as_tensor(np.unique(self.examples.class_row[rows]))
         whole, targets = self._whole(self.image_feat[self.examples.image_row[rows]]), self.examples.class_row[rows]
         self._network.images.standardise(whole)
-        self.words = self._words(snapshot, self.nodes, drop=leaking_edges(snapshot, self.examples))
         keys = self.examples.class_keys
         means = class_means(whole, torch.as_tensor(targets), n_classes=len(keys))
         self._network.means = {key: mean for key, mean in zip(keys, means, strict=True) if mean.any()}
-        self.seen = self._seen(self.nodes, keys, self.words)
+        self.inputs = self._inputs(snapshot, self.nodes, keys, drop=leaking_edges(snapshot, self.examples))
 
     def create(self, snapshot: Any, encoders: Any) -> None:
         """Networks and hierarchy alone."""
@@ -160,12 +128,12 @@ class HgClip:
         self.tasks, self.item_edge = (task,), tuple(snapshot.domain.task_edge_type(task))
         self.trees: list[Tree] = task_trees(snapshot, task)
         self.levels = tuple(tree.facet for tree in self.trees)
-        self.nodes, self.mask = self._graph_of(self.trees)
+        self.nodes = HierarchyNodes(self.trees)
         check_phrases(config.phrases, snapshot.domain)
         words = config.readings if isinstance(config.readings, dict) else {}
         read = ReadFeatures(encoders, config.phrases, words, scale=config.reading_scale) if words else encoders
         self.encoders = PatchFeatures(read) if config.patch_weight else read
-        self._network = _Network(config, read.image_width())
+        self._network = self._create(read.image_width())
 
     def module(self) -> nn.Module:
         """Graph encoders, image map, scale."""
@@ -252,13 +220,13 @@ class HgClip:
     def masked_class_vectors(self) -> Tensor:
         """Class vectors on the graph that metrics are measured on. Shapes: (classes, width of image vectors)."""
         self._network.eval()
-        return self._doubled(self._network.nodes(self.words, self.seen, self.mask)[0])[self.nodes.slices[0][0]]
+        return self._doubled(self._network(self.inputs)[0])[self.nodes.slices[0][0]]
 
     @torch.no_grad()
     def level_vectors(self) -> Tensor:
         """Vectors of all nodes, in the order of `nodes`. Shapes: (nodes, width of image vectors)."""
         self._network.eval()
-        return self._doubled(self._network.nodes(self.words, self.seen, self.mask)[0])
+        return self._doubled(self._network(self.inputs)[0])
 
     @torch.no_grad()
     def calibrate(self) -> dict[str, float]:
@@ -283,7 +251,7 @@ class HgClip:
         feat = torch.as_tensor(images, dtype=torch.float32)
         if feat.ndim == 2:
             return self._parts(feat, None)[0]
-        whole, attended = self._parts(feat, self._network.nodes(self.words, self.seen, self.mask)[1])
+        whole, attended = self._parts(feat, self._network(self.inputs)[1])
         root = self.config.patch_weight**0.5
         return F.normalize(torch.cat([whole, root * attended], 1), dim=-1)
 
@@ -304,10 +272,9 @@ class HgClip:
     def encode_levels(self, snapshot: Any) -> tuple[HierarchyNodes, Tensor]:
         """The hierarchy of a snapshot with all its edges, and a unit vector of each of its nodes."""
         self._network.eval()
-        nodes, mask = self._graph_of(task_trees(snapshot, self.tasks[0]))
-        words = self._words(snapshot, nodes, drop=None)
-        seen = self._seen(nodes, self.class_keys(snapshot), words)
-        return nodes, self._doubled(self._network.nodes(words, seen, mask)[0])
+        nodes = HierarchyNodes(task_trees(snapshot, self.tasks[0]))
+        inputs = self._inputs(snapshot, nodes, self.class_keys(snapshot), drop=None)
+        return nodes, self._doubled(self._network(inputs)[0])
 
     def published_levels(self, snapshot: Any) -> list[LevelVectors]:
         """Vectors of all classes above the task's own, label by label."""
@@ -359,22 +326,36 @@ class HgClip:
         words = words_of(snapshot, config.phrases, label=label) if config.phrases else "none"
         return config.model_copy(update={"readings": words})
 
-    def _graph_of(self, trees: Sequence[Tree]) -> tuple[HierarchyNodes, Tensor]:
-        nodes = HierarchyNodes(trees)
-        return nodes, edge_mask(nodes, direction=self.config.edges)
+    def _create(self, width: int) -> HierarchyNetwork:
+        config = self.config
+        form = {"hidden": config.hidden, "layers": config.layers, "heads": config.heads, "kind": config.graph}
+        form |= {"heads_used": config.heads_used, "residual": config.residual, "dropout": config.dropout}
+        return HierarchyNetwork(
+            GraphEncoder(width, **form),
+            GraphEncoder(width, **form),
+            ImageProjection(width, width, learned=config.image_projection == "learned"),
+            relations=len(config.phrases) if config.words == "phrases" else 0,
+            prototype_weight=config.prototype_weight,
+            log_scale=float(np.log(config.scale)),
+        )
 
-    def _seen(self, nodes: HierarchyNodes, keys: Sequence[str], words: Tensor) -> Tensor:
-        nothing = torch.zeros(words.shape[1])
-        means = torch.stack([self._network.means.get(key, nothing) for key in keys])
-        return prototypes(means, nodes, words=words)
+    def _inputs(self, snapshot: Any, nodes: HierarchyNodes, keys: Sequence[str], *, drop: Any) -> HierarchyInputs:
+        members, width = nodes.members().float(), self._network.images.mean.shape[0]
+        means = torch.stack([self._network.means.get(key, torch.zeros(width)) for key in keys])
+        if self.config.words == "prototypes":
+            words = seen = prototypes(means, nodes, words=torch.zeros(nodes.count, width))
+        else:
+            words = self._words(snapshot, nodes, drop=drop)
+            seen = prototypes(means, nodes, words=spoken_words(words, members))
+        return HierarchyInputs(words, seen, edge_mask(nodes, direction=self.config.edges), members)
 
     def _words(self, snapshot: Any, nodes: HierarchyNodes, *, drop: Any) -> Tensor:
         config = self.config
         if config.words == "names":
             return name_vectors(self.encoders, nodes, prompt=config.prompt)
-        form = {"item_edge": self.item_edge, "text_features": config.text_features, "phrases": config.phrases}
+        form = {"item_edge": self.item_edge, "text_features": (), "phrases": config.phrases}
         gatherer = Gatherer(features=self.encoders, **form, share_power=1.0, n_layers=0)
-        return phrase_vectors(snapshot, gatherer, nodes, drop=drop, reads=self.readings() is not None)
+        return phrase_vectors(snapshot, gatherer, drop=drop, reads=self.readings() is not None)
 
     def _label(self, readable: np.ndarray) -> LabelledImages:
         config = self.config
@@ -403,8 +384,7 @@ class HgClip:
 
     def _logits(self, feat: Tensor) -> Tensor:
         """Logits over all nodes. Shapes: (n, 1 + tokens, width) or (n, width) -> (n, nodes)."""
-        mask = self.mask.to(feat.device)
-        classes, seen = self._network.nodes(self.words.to(feat.device), self.seen.to(feat.device), mask)
+        classes, seen = self._network(self.inputs.to(feat.device))
         whole, attended = self._parts(feat, seen)
         total = whole if attended is None else whole + self.config.patch_weight * attended
         return self._network.scale() * total @ classes.T
