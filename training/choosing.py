@@ -53,7 +53,8 @@ def fit_to_encoders(
     speaks = CLIP in wanted or getattr(config, "words", "prototypes") != "prototypes"
     if not speaks or features.has_text_tower():
         return config
-    reporter.warn(f"{features.image_spec} has no text tower; classes are described by the text encoder alone")
+    described = "their prototypes" if hasattr(config, "words") else "the text encoder"
+    reporter.warn(f"{features.image_spec} has no text tower; classes are described by {described} alone")
     names = tuple(name for name in wanted if name != CLIP) or (text_encoder,)
     width = getattr(config, "width", None) or _WIDTH_WITHOUT_TEXT_TOWER
     changes = {"text_features": names, "phrases": {}, "readings": "none", "width": width, "words": "prototypes"}

@@ -216,11 +216,9 @@ class HgClip:
             return [tree.ancestors[:, fine] for tree in self.trees]
         return [np.stack([logits[:, part].argmax(1).numpy() for part in parts]) for parts in self.nodes.slices]
 
-    @torch.no_grad()
     def masked_class_vectors(self) -> Tensor:
         """Class vectors on the graph that metrics are measured on. Shapes: (classes, width of image vectors)."""
-        self._network.eval()
-        return self._doubled(self._network(self.inputs)[0])[self.nodes.slices[0][0]]
+        return self.level_vectors()[self.nodes.slices[0][0]]
 
     @torch.no_grad()
     def level_vectors(self) -> Tensor:
