@@ -60,6 +60,7 @@ def register(app: typer.Typer) -> None:
         ("descriptions", import_descriptions_command),
         ("captions", import_captions_command),
         ("scenes", import_scenes_command),
+        ("hierarchy", import_hierarchy_command),
         ("list", list_command),
         ("undo", undo_command),
     ):
@@ -264,6 +265,33 @@ def import_scenes_command(
     with graph() as opened:
         report = import_annotated_scenes(opened, Store(settings().store_dir), load_domain(domain), file, **form)
     _show(report)
+
+
+def import_hierarchy_command(
+    file: Annotated[
+        Path | None, typer.Argument(help="A list `leaf, parent, grandparent`, one class a line; unset: what ships.")
+    ] = None,
+    domain: Domain = "saree",
+    facet: Annotated[str | None, typer.Option(help="Which hierarchy of the domain; unset: all that ship.")] = None,
+    new_classes: Annotated[
+        bool, typer.Option("--new-classes", help="Make class nodes for leaves that the graph does not have.")
+    ] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Class hierarchies: clusters under techniques and under regions, styles under traditions and eras.
+
+    Each facet of a domain is one tree with the levels that its file declares.
+
+      korvai import hierarchy --graph saree
+      korvai import hierarchy weave.txt --graph saree --facet weave
+    """
+    from kg.importers.hierarchies import import_hierarchy
+    from kg.schema import load_domain
+    from kg.store import Store
+
+    form = {"facet": facet, "file": file, "new_classes": new_classes, "dry_run": dry_run, "reporter": reporter()}
+    with graph() as opened:
+        _show(import_hierarchy(opened, Store(settings().store_dir), load_domain(domain), **form))
 
 
 def list_command(

@@ -12,6 +12,7 @@ from cli import context
 if TYPE_CHECKING:
     from kg.snapshots.snapshot import Snapshot
     from training.evaluate import Table
+    from training.evaluate_hierarchy import HierarchyTable
     from training.fusion.evaluating import FusionTable
 
 __all__ = ["register"]
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
     _evaluate.command("wikiart")(wikiart)
     _evaluate.command("fusion")(fusion)
     _evaluate.command("table")(table)
+    _evaluate.command("hierarchy")(hierarchy)
     app.add_typer(_evaluate, name="evaluate", rich_help_panel="Learn")
 
 
@@ -123,6 +125,44 @@ def _tell_fusion(table: FusionTable, name: str) -> None:
     context.console.print(f"[dim]{path}[/]", soft_wrap=True)
 
 
+def hierarchy(
+    domain: Annotated[
+        str, typer.Option("--graph", help="saree or artgraph; its hierarchies must be imported.")
+    ] = "saree",
+    seeds: Seeds_ = 5,
+    shots: Annotated[str, typer.Option(help="Training images a class, beside all of them.")] = "1,2,4,8,16",
+    again: Again_ = False,
+) -> None:
+    """HGCLIP at every level of the class hierarchies, beside every simpler way to answer by levels.
+
+    korvai import hierarchy --graph saree && korvai evaluate hierarchy
+    """
+    from training.evaluate_hierarchy import evaluate_hierarchy
+
+    _tell(
+        evaluate_hierarchy(
+            _snapshot(domain),
+            context.settings(),
+            seeds=seeds,
+            shots=_numbers(shots),
+            again=again,
+            reporter=context.reporter(),
+        )
+    )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    from kg.errors import SettingsError
+
+    try:
+        found = tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        found = (0,)
+    if any(number < 1 for number in found):
+        raise SettingsError(f"--shots {text!r}: write whole numbers from 1 on, such as 1,2,4")
+    return found
+
+
 def _snapshot(domain: str) -> Snapshot:
     from kg.schema import load_domain
     from kg.snapshots.snapshot import pull
@@ -132,7 +172,7 @@ def _snapshot(domain: str) -> Snapshot:
         return pull(opened, load_domain(domain), Store(context.settings().store_dir), reporter=context.reporter())
 
 
-def _tell(table: Table) -> None:
+def _tell(table: Table | HierarchyTable) -> None:
     from benchmarks.records import RESULTS
     from training.evaluate import write_records
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import string
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -22,6 +22,7 @@ __all__ = [
     "Cardinality",
     "Domain",
     "EdgeType",
+    "Hierarchy",
     "NodeType",
     "Relation",
     "Task",
@@ -34,6 +35,10 @@ __all__ = [
 EdgeType = tuple[str, str, str]
 """(source label, relation type, target label)"""
 
+BROADER = "BROADER"
+"""Relation from a class to the one that it belongs to, within a facet."""
+CONCEPT = "Concept"
+"""Label of a class above others for which the domain has no node of its own."""
 _SCHEMAS = Path(__file__).parent / "schemas"
 OVERLAY_LABELS = frozenset(
     [
@@ -133,6 +138,24 @@ class Task(_Part):
     target: str
 
 
+class Hierarchy(_Part):
+    """One facet by which a task's classes are grouped: `(child)-[:BROADER {facet}]->(parent)`, one parent each."""
+
+    task: str
+    levels: dict[str, str]
+    """Level -> label of its nodes, the task's classes first; `Concept` where the domain has no node for it."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels from fine to coarse."""
+        return tuple(self.levels.values())
+
+    @property
+    def edge_types(self) -> tuple[EdgeType, ...]:
+        """(child label, BROADER, parent label) from level to level."""
+        return tuple((child, BROADER, parent) for child, parent in pairwise(self.labels))
+
+
 class Domain(_Part):
     """A whole domain, checked."""
 
@@ -143,7 +166,8 @@ class Domain(_Part):
     node_types: dict[str, NodeType]
     relations: tuple[Relation, ...]
     tasks: dict[str, Task]
-    hierarchies: dict[str, Any] = {}
+    hierarchies: dict[str, Hierarchy] = {}
+    """Facet -> its levels."""
     aliases: dict[str, dict[str, str]] = {}
     """Label -> other spelling (lower case) -> key as this domain spells it."""
 
@@ -158,9 +182,21 @@ class Domain(_Part):
         for name, task in self.tasks.items():
             if (self.item, task.relation, task.target) not in self.edge_types:
                 raise ValueError(f"task {name}: no relation ({self.item})-[{task.relation}]->({task.target})")
+        for facet, hierarchy in self.hierarchies.items():
+            self._check_hierarchy(facet, hierarchy)
         if clash := OVERLAY_LABELS & set(self.node_types):
             raise ValueError(f"node types {sorted(clash)} are labels of Korvai's own overlay; rename them")
         return self
+
+    def _check_hierarchy(self, facet: str, hierarchy: Hierarchy) -> None:
+        """Raises: ValueError."""
+        if hierarchy.task not in self.tasks:
+            raise ValueError(f"hierarchy {facet}: no task {hierarchy.task!r}")
+        if len(hierarchy.levels) < 2 or hierarchy.labels[0] != self.tasks[hierarchy.task].target:
+            target = self.tasks[hierarchy.task].target
+            raise ValueError(f"hierarchy {facet}: write two levels or more, the first of them of {target}")
+        if unknown := set(hierarchy.labels) - set(self.node_types) - {CONCEPT}:
+            raise ValueError(f"hierarchy {facet}: no node type {sorted(unknown)[0]!r}; write {CONCEPT} for a new one")
 
     @property
     def edge_types(self) -> tuple[EdgeType, ...]:
@@ -187,6 +223,17 @@ class Domain(_Part):
         """(item, relation, class label) of a task."""
         _, task = self.task(name)
         return (self.item, task.relation, task.target)
+
+    def hierarchy(self, facet: str) -> Hierarchy:
+        """The hierarchy of a facet. Raises: SchemaViolation naming the known ones."""
+        if facet not in self.hierarchies:
+            known = ", ".join(self.hierarchies) or "none; declare one under `hierarchies` in the domain's file"
+            raise SchemaViolation(f"{self.domain}: no hierarchy {facet!r}; known: {known}")
+        return self.hierarchies[facet]
+
+    def facets(self, task: str) -> tuple[str, ...]:
+        """Facets that group a task's classes."""
+        return tuple(facet for facet, hierarchy in self.hierarchies.items() if hierarchy.task == task)
 
     def canonical(self, label: str, spelling: str) -> str:
         """The domain's own spelling of a key, through the alias table; unknown ones come back as they are."""

@@ -28,6 +28,12 @@ class Features(Protocol):
     def images(self, snapshot: Any) -> tuple[np.ndarray, np.ndarray]:
         """Unit vectors of all images and which of them are readable. Shapes: (images, width), (images,) bool."""
 
+    def patches(self, snapshot: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Unit vectors of all images' patches in the images' space, and which images are readable.
+
+        Shapes: (images, tokens, width), (images,) bool.
+        """
+
     def image_width(self) -> int:
         """Length of an image's vector."""
 
@@ -70,6 +76,17 @@ class StoredFeatures:
         with self._cache(encoder) as cache:
             return encode_images(snapshot, encoder, cache, self.store, self.reporter)
 
+    def patches(self, snapshot: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Unit vectors of all images' patches in the images' space, and which images are readable."""
+        from kg.encoders.features import encode_patches
+
+        encoder = self._encoder("image")
+        opened = encoder.opened()
+        tokens = self._patch_tokens(opened)
+        folder = self.store.features / f"{encoder.fingerprint}-patches"
+        with FeatureCache(folder, shape=(tokens, encoder.dim), dtype="float16") as cache:
+            return encode_patches(snapshot, opened, cache, self.store, self.reporter)
+
     def image_width(self) -> int:
         """Length of an image's vector."""
         return self._encoder("image").dim
@@ -108,6 +125,12 @@ class StoredFeatures:
             name: {"spec": encoder.spec, "fingerprint": encoder.fingerprint, "dim": encoder.dim, "name": encoder.name}
             for name, encoder in self._encoders.items()
         }
+
+    @staticmethod
+    def _patch_tokens(encoder: Any) -> int:
+        import torch
+
+        return encoder.joint_patches(torch.zeros(1, 3, encoder.input_px, encoder.input_px)).shape[1]
 
     def _cache(self, encoder: _LazyEncoder) -> FeatureCache:
         return FeatureCache(self.store.features / encoder.fingerprint, shape=encoder.dim)

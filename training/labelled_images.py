@@ -7,7 +7,7 @@ relations, but its items leave the graph: nothing that was seen of them can help
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,11 @@ from kg.errors import EmptySplit, RecipeConfigError
 from kg.schema import EdgeType
 from kg.splits import DEFAULT, SPLITS, assign
 
-__all__ = ["HELD_OUT", "LabelledImages", "label_images", "leaking_edges"]
+__all__ = ["HELD_OUT", "LabelledImages", "keep_shots", "label_images", "leaking_edges"]
 
 HELD_OUT = "held_out"
+_SPARE = "spare"
+"""Training examples beyond the few that a run may see."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,21 @@ def label_images(
     )
     _check(examples)
     return examples
+
+
+def keep_shots(examples: LabelledImages, shots: int | None, *, rng_seed: int) -> LabelledImages:
+    """The same examples with at most `shots` of each class left in train; the others are in no split.
+
+    A class's draws for fewer shots are among those for more.
+    """
+    if shots is None:
+        return examples
+    split, rng = examples.split.copy(), np.random.default_rng(rng_seed)
+    order = rng.permutation(len(split))
+    for row in np.unique(examples.class_row):
+        mine = order[(examples.split[order] == "train") & (examples.class_row[order] == row)]
+        split[mine[shots:]] = _SPARE
+    return replace(examples, split=split)
 
 
 def leaking_edges(snapshot: Any, examples: LabelledImages) -> dict[EdgeType, np.ndarray]:

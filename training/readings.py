@@ -54,6 +54,17 @@ class ReadFeatures:
         feat, readable = self._features.images(snapshot)
         return read_images(self.readings, feat), readable
 
+    def patches(self, snapshot: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Unit vectors of all images' patches, each read like a picture. Shapes: (images, tokens, width), (images,)."""
+        feat, readable = self._features.patches(snapshot)
+        flat = np.asarray(feat, np.float32).reshape(-1, feat.shape[-1])
+        return read_images(self.readings, flat).reshape(*feat.shape[:2], -1), readable
+
+    @property
+    def unread(self) -> Features:
+        """The features below."""
+        return self._features
+
     def image_width(self) -> int:
         """Axes of the readings."""
         return self.readings.width

@@ -19,6 +19,7 @@ import torch
 from kg.errors import CheckpointMismatch, StoreError
 from kg.graph import Graph
 from kg.progress import Reporter, SilentReporter
+from kg.publishing.publication import LevelVectors
 from kg.publishing.publish import Publication, active_set, add_image_vectors, publish, refresh_set, version_id
 from kg.schema import Domain, load_domain
 from kg.settings import Settings
@@ -185,6 +186,7 @@ def publish_run(
         graph="live",
         class_keys=recipe.class_keys(snapshot),
         class_vectors=class_vectors.numpy(),
+        levels=_levels(recipe, snapshot),
         image_ids=ids,
         image_vectors=recipe.encode_images(feat[readable]).numpy(),
         tower_dir=tower_dir,
@@ -219,7 +221,7 @@ def refresh(
     return refresh_set(
         graph, active.version, recipe.class_keys(snapshot), vectors.numpy(), domain=domain, task=recipe.tasks[0],
         scale=active.scale, temperature=active.temperature, snapshot_hash=snapshot.content_hash, store=store,
-        reporter=reporter, only_while_active=True,
+        reporter=reporter, only_while_active=True, levels=_levels(recipe, snapshot),
     )  # fmt: skip
 
 
@@ -278,6 +280,11 @@ def retrain(
     if not passed:
         reporter.warn(f"set {set_id} stays a shadow: the active version is better; `korvai promote {set_id}` if not")
     return run, set_id
+
+
+def _levels(recipe: Any, snapshot: Snapshot) -> tuple[LevelVectors, ...]:
+    """Vectors of classes above the task's own, of a recipe that has levels."""
+    return tuple(recipe.published_levels(snapshot)) if recipe.levels else ()
 
 
 def _features(settings: Settings, reporter: Reporter) -> StoredFeatures:

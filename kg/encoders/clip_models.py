@@ -83,6 +83,15 @@ class ClipModel:
         )
         return output["image_intermediates"][-1]
 
+    def joint_patches(self, batch: Tensor) -> Tensor:
+        """Patch tokens through the head that the pooled token takes. Shapes: (n, 3, px, px) -> (n, tokens, dim)."""
+        tokens, module = self.patches(batch), self.module
+        if hasattr(module, "trunk"):  # timm: a norm after pooling where it pools by a mean, then open_clip's projection
+            after_pooling = getattr(module.trunk, "fc_norm", None)
+            return module.head(tokens if after_pooling is None else after_pooling(tokens))
+        projection = getattr(module, "proj", None)
+        return tokens if projection is None else tokens @ projection
+
     def image_state(self) -> Mapping[str, Tensor]:
         """The image tower's tensors."""
         return self.module.state_dict()

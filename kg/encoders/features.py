@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from kg.snapshots.snapshot import Snapshot
 
-__all__ = ["encode_images", "encode_texts", "open_cache", "vectors_of_texts"]
+__all__ = ["encode_images", "encode_patches", "encode_texts", "open_cache", "vectors_of_texts"]
 
 _TEXTS_A_ROUND = 256
 _CPU_BATCH_IMAGES = 8
@@ -82,13 +82,31 @@ def encode_images(
     missing = cache.missing(images.sha256)
     if missing:
         with reporter.stage(f"images to vectors ({encoder.name})", len(missing), "images") as advance:
-            unreadable = _encode_missing(missing, uris, encoder, cache, store, advance)
+            unreadable = _encode_missing(missing, uris, encoder, encoder.encode, cache, store, advance)
             cache.flush()
         _name(unreadable, reporter)
     return cache.get(images.sha256)
 
 
-def _encode_missing(missing, uris, encoder, cache, store, advance) -> list[str]:
+def encode_patches(
+    snapshot: Snapshot, encoder: ImageEncoder, cache: FeatureCache, store: Store, reporter: Reporter
+) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors of all images' patches in the space of image vectors, and which images could be read.
+
+    Shapes: (images, tokens, dim) of the cache's type, (images,) bool, in the snapshot's order.
+    Raises: StoreError, EncoderError for an encoder without patch tokens in that space.
+    """
+    images = snapshot.images
+    uris = dict(zip(images.sha256, images.uri, strict=True))
+    missing = cache.missing(images.sha256)
+    if missing:
+        with reporter.stage(f"patches to vectors ({encoder.name})", len(missing), "images") as advance:
+            _name(_encode_missing(missing, uris, encoder, encoder.joint_patches, cache, store, advance), reporter)
+            cache.flush()
+    return cache.get(images.sha256)
+
+
+def _encode_missing(missing, uris, encoder, encode, cache, store, advance) -> list[str]:
     import torch
 
     size = _CPU_BATCH_IMAGES if encoder.device == "cpu" else _GPU_BATCH_IMAGES
@@ -100,7 +118,7 @@ def _encode_missing(missing, uris, encoder, cache, store, advance) -> list[str]:
         ]
         unreadable += [str(problem) for problem in tensors if isinstance(problem, UnreadableMedia)]
         if read:
-            cache.put([key for key, _ in read], encoder.encode(torch.stack([tensor for _, tensor in read])))
+            cache.put([key for key, _ in read], encode(torch.stack([tensor for _, tensor in read])))
         done += len(keys)
         advance(len(keys), images_per_s=done / max(time.monotonic() - started, 1e-6))
     return unreadable

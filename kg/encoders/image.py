@@ -49,6 +49,7 @@ class _Model(Protocol):
     def transform(self) -> Callable[[Image.Image], Tensor]: ...
     def features(self, batch: Tensor) -> Tensor: ...
     def patches(self, batch: Tensor) -> Tensor: ...
+    def joint_patches(self, batch: Tensor) -> Tensor: ...
     def image_state(self) -> Mapping[str, Tensor]: ...
     def save(self, folder: Path) -> None: ...
 
@@ -135,6 +136,23 @@ class ImageEncoder:
 
         with torch.inference_mode():
             return self._model.patches(batch.to(self.device)).float().cpu().numpy()
+
+    def joint_patches(self, batch: Tensor) -> np.ndarray:
+        """Unit vectors of the patch tokens in the space of image vectors, by the same head as the pooled one.
+
+        Shapes: (n, 3, px, px) -> (n, tokens, dim) float32.
+        Raises: EncoderError where patches cannot be had in that space.
+        """
+        import torch
+
+        with torch.inference_mode():
+            patches = self._model.joint_patches(batch.to(self.device)).float()
+        if patches.ndim != 3 or patches.shape[-1] != self.dim:
+            raise EncoderError(
+                f"encoder {self.name}: patches have shape {tuple(patches.shape[1:])}, its vectors {self.dim} numbers; "
+                "take an image-text model, or do without patches"
+            )
+        return torch.nn.functional.normalize(patches, dim=-1).cpu().numpy()
 
     def encode_images(self, images: Sequence[Image.Image], *, batch_size: int = 32) -> np.ndarray:
         """Unit vectors of pictures. Shapes: images -> (n, dim) float32."""

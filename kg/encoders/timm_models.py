@@ -80,6 +80,10 @@ class TimmModel:
             return features.flatten(2).transpose(1, 2)
         return features[:, getattr(self.model, "num_prefix_tokens", 0) :]
 
+    def joint_patches(self, batch: Tensor) -> Tensor:
+        """The same: features are pooled patches. Shapes: (n, 3, px, px) -> (n, tokens, width)."""
+        return self.patches(batch)
+
     def image_state(self) -> Mapping[str, Tensor]:
         """All tensors."""
         return self.model.state_dict()

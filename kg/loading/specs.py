@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from cypher import Statement, load
 from kg.errors import SchemaViolation
-from kg.schema import Domain, EdgeType
+from kg.schema import CONCEPT, Domain, EdgeType
 
 __all__ = ["EdgeSpec", "NodeSpec", "edge_spec", "filled", "node_spec"]
 
-_OVERLAY_KEYS = {"Image": "sha256", "Caption": "id", "SceneObject": "id", "Attribute": "key"}
+_OVERLAY_KEYS = {"Image": "sha256", "Caption": "id", "SceneObject": "id", "Attribute": "key", CONCEPT: "key"}
 _OVERLAY_RELATIONS = {
     ("Image", "HAS_CAPTION", "Caption"): (),
     ("Image", "DEPICTS", "SceneObject"): (),
@@ -56,6 +56,7 @@ def edge_spec(domain: Domain, edge_type: EdgeType) -> EdgeSpec:
     """Ends and identity of a domain's or the overlay's relation. Raises: SchemaViolation."""
     source, kind, target = edge_type
     overlay = _OVERLAY_RELATIONS | {(domain.item, "HAS_IMAGE", "Image"): ()}
+    overlay |= {broader: ("facet",) for hierarchy in domain.hierarchies.values() for broader in hierarchy.edge_types}
     if tuple(edge_type) not in overlay and tuple(edge_type) not in domain.edge_types:
         known = ", ".join("-".join(e) for e in domain.edge_types)
         raise SchemaViolation(f"{domain.domain}: no relation {source}-{kind}-{target}; known: {known}")

@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,9 +23,11 @@ from kg.publishing import artefacts
 from kg.schema import Domain, load_domain
 
 __all__ = [
+    "LevelVectors",
     "Publication",
     "SetDescription",
     "check",
+    "check_levels",
     "describe_set",
     "unit_vectors",
     "version_content",
@@ -44,6 +47,17 @@ def whoever() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "unknown"
+
+
+@dataclass(frozen=True)
+class LevelVectors:
+    """Vectors of classes above a task's own, of one label. Shapes: (len(keys), dim), unit length."""
+
+    label: str
+    key: str
+    """Property that is the label's key."""
+    keys: Sequence[str]
+    vectors: np.ndarray
 
 
 class Publication(BaseModel):
@@ -67,6 +81,7 @@ class Publication(BaseModel):
     graph: Literal["live", "masked"] = "live"
     class_keys: Sequence[str]
     class_vectors: np.ndarray
+    levels: tuple[LevelVectors, ...] = ()
     image_ids: Sequence[str]
     image_vectors: np.ndarray
     tower_dir: Path | None = Field(None, description="Saved image tower; without one, files cannot be classified.")
@@ -116,7 +131,16 @@ def check(publication: Publication) -> None:
             f"{what}: vectors of {publication.dim} numbers; Neo4j's index takes 1 to {LONGEST_VECTOR}"
         )
     unit_vectors(publication.class_keys, publication.class_vectors, publication.dim, what=f"{what}: class vectors")
+    check_levels(publication.levels, publication.dim, what=what)
     unit_vectors(publication.image_ids, publication.image_vectors, publication.dim, what=f"{what}: image vectors")
+
+
+def check_levels(levels: Sequence[LevelVectors], dim: int, *, what: str) -> None:
+    """Raises: DimensionMismatch, SchemaViolation (a class that stands in two places has one property for vectors)."""
+    for label in dict.fromkeys(level.label for level in levels):
+        parts = [level for level in levels if level.label == label]
+        keys = [key for part in parts for key in part.keys]
+        unit_vectors(keys, np.concatenate([part.vectors for part in parts]), dim, what=f"{what}: {label} vectors")
 
 
 def unit_vectors(keys: Sequence[str], vectors: np.ndarray, dim: int, *, what: str) -> np.ndarray:
@@ -176,6 +200,7 @@ def describe_set(
     scale: float,
     temperature: float,
     started_by: str,
+    levels: Sequence[LevelVectors] = (),
 ) -> SetDescription:
     """Properties and id of the embedding set that these class vectors make.
 
@@ -203,6 +228,9 @@ def describe_set(
     ]
     digest = hashlib.sha256("\0".join(parts).encode())
     digest.update(np.ascontiguousarray(vectors[order], dtype=np.float32).tobytes())
+    for level in levels:
+        digest.update("\0".join(["", level.label, *level.keys]).encode())
+        digest.update(np.ascontiguousarray(level.vectors, dtype=np.float32).tobytes())
     set_id = f"{version}_{_plain(task)}_{digest.hexdigest()[:8]}"
     return SetDescription(
         id=set_id,

@@ -26,10 +26,12 @@ from kg.publishing.activation import ActiveSet, activate, active_set, fenced, fi
 from kg.publishing.collecting import remove_versions, retire_outdated
 from kg.publishing.exporting import keep_image_vectors
 from kg.publishing.publication import (
+    LevelVectors,
     Publication,
     SetDescription,
     as_json,
     check,
+    check_levels,
     describe_set,
     unit_vectors,
     version_content,
@@ -89,7 +91,7 @@ def publish(graph: Graph, store: Store, publication: Publication, *, reporter: R
     _await_index(graph, version, reporter)
     failpoints.reach("publish.after_image_vectors")
     keys, vectors = publication.class_keys, publication.class_vectors
-    _write_class_vectors(graph, domain, described, keys, vectors, token, shadow=not activate)
+    _write_class_vectors(graph, domain, described, keys, vectors, token, levels=publication.levels, shadow=not activate)
     failpoints.reach("publish.after_class_vectors")
     if activate:
         activation.activate(graph, domain, task, described.id, token)
@@ -115,6 +117,7 @@ def refresh_set(
     store: Store | None = None,
     reporter: Reporter | None = None,
     only_while_active: bool = False,
+    levels: Sequence[LevelVectors] = (),
 ) -> str:
     """Write new class vectors of an existing version as a new set and make it active; image vectors stay as they are.
 
@@ -127,6 +130,7 @@ def refresh_set(
     task = domain.task(task)[0]
     dim = _living_version(graph, version)["dim"]
     class_vectors = unit_vectors(class_keys, class_vectors, dim, what=f"refreshing {version}: class vectors")
+    check_levels(levels, dim, what=f"refreshing {version}")
     described = describe_set(
         version,
         class_keys,
@@ -138,13 +142,14 @@ def refresh_set(
         scale=scale,
         temperature=temperature,
         started_by=started_by or whoever(),
+        levels=levels,
     )
     token = take_token(graph, domain, task)
     if only_while_active and (now := active_set(graph, domain, task).version) != version:
         raise StaleToken(f"refreshing {version}: version {now} was made active meanwhile; refresh again")
     retire_outdated(graph, domain, task, token=token)
     _announce(graph, {"id": version}, described, token)
-    _write_class_vectors(graph, domain, described, class_keys, class_vectors, token)
+    _write_class_vectors(graph, domain, described, class_keys, class_vectors, token, levels=levels)
     failpoints.reach("refresh.after_class_vectors")
     activation.activate(graph, domain, task, described.id, token)
     if retire_outdated(graph, domain, task, token=token) and store is not None:
@@ -216,6 +221,7 @@ def _describe(publication: Publication, version: str) -> SetDescription:
         scale=publication.scale,
         temperature=publication.temperature,
         started_by=publication.started_by,
+        levels=publication.levels,
     )
 
 
@@ -319,17 +325,20 @@ def _write_class_vectors(
     vectors: np.ndarray,
     token: int,
     *,
+    levels: Sequence[LevelVectors] = (),
     shadow: bool = False,
 ) -> None:
-    """All class vectors and state ready or shadow, in one transaction."""
+    """All class vectors, those of levels above too, and state ready or shadow, in one transaction."""
     target = domain.task(described.task)[1].target
-    statement = load("publish/write_class_vectors").fill(**{"class": target, "class_key": domain.node_type(target).key})
+    own = LevelVectors(target, domain.node_type(target).key, keys, vectors)
     with fenced(graph, domain.domain, described.task, token) as tx:
-        written: list[str] = []
-        for rows in _batches(range(len(keys)), _CLASSES_A_BATCH):
-            batch = [{"key": keys[row], "vector": vectors[row].tolist()} for row in rows]
-            written += tx.run(statement, property=described.class_property, rows=batch)[0]["keys"]
-        _check_written(f"publishing {domain.domain}/{described.task}", target, keys, written)
+        for level in (own, *levels):
+            statement = load("publish/write_class_vectors").fill(**{"class": level.label, "class_key": level.key})
+            written: list[str] = []
+            for rows in _batches(range(len(level.keys)), _CLASSES_A_BATCH):
+                batch = [{"key": level.keys[row], "vector": level.vectors[row].tolist()} for row in rows]
+                written += tx.run(statement, property=described.class_property, rows=batch)[0]["keys"]
+            _check_written(f"publishing {domain.domain}/{described.task}", level.label, level.keys, written)
         if not tx.run("publish/mark_ready", embedding_set=described.id, classes=len(keys), token=token, shadow=shadow):
             raise StaleToken(f"publishing {described.id}: another publisher took over; publish again if you want it")
 

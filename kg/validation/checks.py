@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kg.schema import Domain
+from kg.schema import BROADER, Domain
 from kg.validation import places
 from kg.validation.findings import Severity
 from kg.validation.places import Place
@@ -117,6 +117,27 @@ CHECKS: tuple[Check, ...] = (
         },
     ),
     Check("cycles", "error", "cycles", places.acyclic_types, Fix("remove_relation", _DROP), kind="cycles"),
+    Check(
+        "two_parents",
+        "error",
+        "classes under two parents of one hierarchy",
+        places.hierarchies,
+        Fix("remove_relation", _DROP, {"type": BROADER}),
+    ),
+    Check(
+        "hierarchy_paths",
+        "warning",
+        "classes that stand {place} the levels of their hierarchy",
+        places.hierarchies,
+        Fix(words="korvai import hierarchy FILE --facet FACET: give each class its way up, level by level"),
+    ),
+    Check(
+        "lonely_levels",
+        "warning",
+        "levels with one class, where there is nothing to tell apart: {place}",
+        places.hierarchies,
+        Fix(words="divide that class, or leave the level out of the domain's file"),
+    ),
     Check(
         "foreign_labels",
         "error",

@@ -15,6 +15,7 @@ __all__ = [
     "constraints",
     "date_properties",
     "foreign_labels",
+    "hierarchies",
     "items",
     "labels",
     "overlay",
@@ -135,6 +136,14 @@ def acyclic_types(domain: Domain) -> Iterator[Place]:
     declared = [relation.type for relation in domain.relations if relation.acyclic]
     for name in dict.fromkeys(["BROADER", *declared]):
         yield Place(f"[{name}]", {"type": name}, {"labels": [*domain.node_types, "Concept"]})
+
+
+def hierarchies(domain: Domain) -> Iterator[Place]:
+    """Each declared hierarchy, with its classes."""
+    for facet, hierarchy in domain.hierarchies.items():
+        names = _class_slots(domain, hierarchy.labels[0])
+        steps = len(hierarchy.levels) - 1
+        yield Place(f"[BROADER {facet}]", names, {"facet": facet, "steps": steps, "levels": list(hierarchy.levels)})
 
 
 def foreign_labels(domain: Domain) -> Iterator[Place]:

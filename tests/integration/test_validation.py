@@ -40,14 +40,21 @@ relations:
   - {source: ToyPlace, type: INSIDE, target: ToyPlace, acyclic: true}
 tasks:
   kind: {relation: OF_KIND, target: ToyKind}
+hierarchies:
+  make: {task: kind, levels: {kind: ToyKind, sort: ToyPlace, world: Concept}}
+  unused: {task: kind, levels: {kind: ToyKind, sort: Concept}}
 """
 SOUND = """
 CREATE (p:ToyPlace {name: 'p'})-[:INSIDE]->(q:ToyPlace {name: 'q'}), (m:ToyMaker {name: 'm'}), (n:ToyMaker {name: 'n'}),
        (k:ToyKind:Class {name: 'k'})-[:FROM_PLACE {share: 1}]->(p),
-       (k)-[:BROADER]->(:Class:Concept {key: 'toy/x/y', name: 'y'})
-WITH k, m, n
+       (k)-[:BROADER]->(:Class:Concept {key: 'toy/x/y', name: 'y'}),
+       (k)-[:BROADER {facet: 'make'}]->(p)-[:BROADER {facet: 'make'}]->(:Class:Concept {key: 'toy/make/a', name: 'a'}),
+       (j:ToyKind:Class {name: 'j'})-[:FROM_PLACE {share: 1}]->(q),
+       (j)-[:BROADER {facet: 'make'}]->(q)-[:BROADER {facet: 'make'}]->(b:Class:Concept {key: 'toy/make/b', name: 'b'})
+WITH k, j, m, n
 UNWIND $images AS image
-CREATE (w:ToyWork {name: image.item, size: 1.5, tags: ['a'], made: 1590, medium: 'oil'})-[:OF_KIND]->(k),
+WITH CASE image.item WHEN 'w11' THEN j ELSE k END AS kind, m, n, image
+CREATE (w:ToyWork {name: image.item, size: 1.5, tags: ['a'], made: 1590, medium: 'oil'})-[:OF_KIND]->(kind),
        (w)-[:MADE_BY]->(m), (w)-[:MADE_BY]->(n),
        (w)-[:HAS_IMAGE]->(i:Image {sha256: image.sha256, uri: image.uri}),
        (i)-[:HAS_VECTOR]->(:ImageVector {sha256: image.sha256})
@@ -67,7 +74,10 @@ CREATE (:ToyMaker {name: 'idle'});
 MATCH (w:ToyWork {name: 'w10'}) SET w:Saree;
 MATCH (p:ToyPlace {name: 'p'}), (q:ToyPlace {name: 'q'}) CREATE (q)-[:INSIDE]->(p)
 CREATE (r:ToyPlace {name: 'r'})-[:INSIDE]->(r);
-MATCH (y:Concept), (k:ToyKind {name: 'k'}) CREATE (y)-[:BROADER]->(k);
+MATCH (y:Concept {name: 'y'}), (k:ToyKind {name: 'k'}) CREATE (y)-[:BROADER]->(k);
+MATCH (k:ToyKind {name: 'k'}), (q:ToyPlace {name: 'q'}) CREATE (k)-[:BROADER {facet: 'make'}]->(q);
+MATCH (q:ToyPlace {name: 'q'})-[r:BROADER]->(), (a:Concept {name: 'a'})
+DELETE r CREATE (q)-[:BROADER {facet: 'make'}]->(a);
 MATCH (w:ToyWork {name: 'w11'}), (v:ToyWork {name: 'w12'})
 CREATE (w)-[:FROM_PLACE]->(:Elsewhere {name: 'e'}), (w)-[:LIKES]->(v);
 MATCH (w:ToyWork {name: 'w12'})-[:HAS_IMAGE]->(i)-->(v) DETACH DELETE i, v;
@@ -91,6 +101,9 @@ EXPECTED = {
     ("sources_per_target", "(ToyWork)-[MADE_BY]->(ToyMaker)", "targets with too few sources", 1),
     ("cycles", "[INSIDE]", "cycles", 2),
     ("cycles", "[BROADER]", "cycles", 1),
+    ("two_parents", "[BROADER make]", "classes under two parents of one hierarchy", 1),
+    ("hierarchy_paths", "[BROADER make]", "classes that stand outside the levels of their hierarchy", 3),
+    ("lonely_levels", "[BROADER make]", "levels with one class, where there is nothing to tell apart: world", 1),
     ("foreign_labels", "ToyWork", "nodes that are also Saree", 1),
     ("wrong_ends", "[FROM_PLACE]", "relations between (:ToyWork)->(:Elsewhere)", 1),
     ("unknown_relations", "ToyWork", "relations LIKES, which the domain does not have; training ignores them", 1),
@@ -106,6 +119,7 @@ EXPECTED = {
     ("orphans", "ImageVector", "nodes that hang on nothing", 1),
 }
 BY_HAND = {"items_without_image", "classes_without_image", "classes_without_context"}
+BY_HAND |= {"hierarchy_paths", "lonely_levels"}
 
 
 class Toy(NamedTuple):

@@ -89,6 +89,12 @@ class GivenFeatures:
         count = len(snapshot.images.sha256)
         return self.image_feat[:count], np.ones(count, bool) if self.readable is None else self.readable[:count]
 
+    def patches(self, snapshot: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Four patches a picture: itself, with noise."""
+        feat, readable = self.images(snapshot)
+        noise = np.random.default_rng(3).normal(0, 0.1, (len(feat), 4, feat.shape[1]))
+        return _unit(feat[:, None] + noise).astype(np.float32), readable
+
     def image_width(self) -> int:
         return self.image_feat.shape[1]
 

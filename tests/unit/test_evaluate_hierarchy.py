@@ -1,0 +1,54 @@
+"""Does the hierarchy table compare all methods on the same rows, read off what is finished, and name the best rival?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from kg.settings import load_settings
+from tests.support.hierarchies import graded_snapshot
+from training.evaluate_hierarchy import HEADS, HGCLIP, METHODS, NAMES, PHRASES, PROBE, evaluate_hierarchy
+from training.recipes.hgclip import Config
+
+TEMPLATES = {relation: f"{relation} {{text}}" for relation in ("BODY_COLOUR", "BORDER_COLOUR", "BODY_MOTIF")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_table(tmp_path):
+    snapshot, features = graded_snapshot(per_class=30)
+    rng = np.random.default_rng(0)
+    names = [*(f"cluster {n}" for n in range(6)), "a", "b", "c", "left", "right", *(f"colour {n}" for n in range(3))]
+    features.phrase_feat.update({f"a saree of {name}": rng.normal(size=16).astype(np.float32) for name in names})
+    config = Config(phrases=TEMPLATES, readings="graph", hidden=8, epochs=2, batch_size=32)
+    methods = tuple(method for method in METHODS if not method.startswith("GraphCLIP"))
+    given = {"seeds": 2, "shots": (2,), "methods": methods, "config": config, "features": features}
+    table = evaluate_hierarchy(snapshot, load_settings(home=tmp_path), **given)
+    assert len(table.figures) == 2 * len(methods) - 2 and all(len(found) == 2 for found in table.figures.values())
+    assert (NAMES, 2) not in table.figures
+    for (method, _), found in table.figures.items():
+        assert set(found[0]) == {
+            "fine", "make.pair", "make.side", "make.exact_path",
+            "hue.colour", "hue.exact_path", "exact_path", "severity",
+        }  # fmt: skip
+        if method not in (HEADS, NAMES):  # a rolled-up answer is right all the way as often as it is right at all
+            assert all(part["exact_path"] <= part["fine"] for part in found)
+        if method == PROBE:
+            assert all(part["exact_path"] == part["fine"] for part in found)
+    assert np.mean([part["fine"] for part in table.figures[PHRASES, 0]]) > 0.6
+    records = {record["name"]: record for record in table.records}
+    assert set(records) == {f"eval.hierarchy.{n}{s}" for n in ("exact_path", "fine_gain") for s in ("", "_2_shots")}
+    own, gain = (np.mean([part["fine"] for part in table.figures[HGCLIP, 0]]), records["eval.hierarchy.fine_gain"])
+    assert gain["value"] == pytest.approx(100 * (own - gain["baseline"]))
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("found.json")}
+    again = evaluate_hierarchy(snapshot, load_settings(home=tmp_path), **given)
+    assert again.figures == table.figures
+    assert kept == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("found.json")}
+    assert table.lines()[0].startswith("| method | images a class | fine |")
