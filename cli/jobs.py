@@ -60,8 +60,10 @@ def jobs(
             context.console.print_json(data=vars(one) | {"progress": one.progress}, default=str, indent=None)
     elif job:
         _show_one(found[0])
-    else:
+    elif found:
         _show_many(found)
+    else:
+        context.console.print("no such jobs; `korvai retrain` queues one")
 
 
 def watch(job: Id_) -> None:
