@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 import uvicorn
@@ -65,21 +66,35 @@ def test_the_guide_opens_and_a_click_runs_its_query(graph: Graph, server: Settin
     page.fill("[data-testid=password]", address.password.get_secret_value())
     page.click("[data-testid=connect]")
     page.wait_for_selector("text=You are connected")
-    page.click(".monaco-editor")
-    page.keyboard.insert_text(f":play {api_url}/guide?graph=saree")
-    page.click("[data-testid=editor-Run]")
     first = page.locator("pre.runnable").first
-    until(page, lambda: first.locator("i").count())
-    first.locator("i").click()
+    again(page, lambda: submit(page, f":play {api_url}/guide?graph=saree"), lambda: first.locator("i").count())
     # The answer is a frame of its own; the guide stays.
-    until(page, lambda: page.locator("[data-testid=frame]", has_text="items ORDER BY").locator("text=c00").count())
+    answer = page.locator("[data-testid=frame]", has_text="items ORDER BY").locator("text=c00")
+    again(page, first.locator("i").click, answer.count)
     page.locator("[data-exec]").first.click()
     until(page, lambda: styled_labels(page) == 1)
 
 
-def until(page, ask: Callable[[], object]) -> None:
+def submit(page, text: str) -> None:
+    """Type into the editor in place of what stands there, and run it."""
+    page.click(".monaco-editor")
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(text)
+    page.click("[data-testid=editor-Run]")
+
+
+def again(page, do: Callable[[], object], ask: Callable[[], object]) -> None:
+    """Do it until it shows: what comes while Browser is still opening, or drawing its frames anew, may be lost."""
+    for _ in range(3):
+        do()
+        with suppress(AssertionError):
+            return until(page, ask, within_s=30)
+    return until(page, ask)
+
+
+def until(page, ask: Callable[[], object], *, within_s: float = _PATIENCE_MS / 1000) -> None:
     """Ask until it is so: Browser redraws its frames, and a locator's own waiting may watch an old one."""
-    end = time.monotonic() + _PATIENCE_MS / 1000
+    end = time.monotonic() + within_s
     while not ask():
         assert time.monotonic() < end, "Browser does not show it"
         page.wait_for_timeout(500)
