@@ -47,6 +47,10 @@ class LabelledImages:
         """Image ids of a split, sorted; runs freeze their split as these lists."""
         return sorted({image_ids[row] for row in self.image_row[self.of(split)]})
 
+    def frozen(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Split -> sorted image ids, as a run keeps them."""
+        return {split: self.units(split, image_ids) for split in ("train", "valid", "gate", "test", HELD_OUT)}
+
 
 def label_images(
     snapshot: Any,

@@ -16,7 +16,7 @@ from kg.errors import RecipeConfigError
 from training.class_inputs import speak
 from training.features import Features
 
-__all__ = ["ReadFeatures", "Words", "words_of"]
+__all__ = ["ReadFeatures", "Words", "with_words", "words_of"]
 
 Words = Mapping[str, tuple[str, ...]]
 """Relation -> keys of the nodes that pictures are read by."""
@@ -39,6 +39,18 @@ def words_of(snapshot: Any, phrases: Mapping[str, str], *, label: str) -> dict[s
             "give it relations that have a phrase, or set readings=none"
         )
     return {relation: tuple(sorted(words)) for relation, words in sorted(found.items()) if words}
+
+
+def with_words(config: Any, snapshot: Any) -> Any:
+    """A recipe's configuration with the words that pictures are read by; without phrases nothing can be read.
+
+    Raises: RecipeConfigError where no class has a relation with a phrase.
+    """
+    if config.readings != "graph":
+        return config
+    label = snapshot.domain.task(config.task)[1].target
+    words = words_of(snapshot, config.phrases, label=label) if config.phrases else "none"
+    return config.model_copy(update={"readings": words})
 
 
 class ReadFeatures:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from cypher import load
 from kg.errors import NodeNotFound
@@ -14,6 +13,8 @@ from tests.support.published import column, write
 from training.explain.answering import explain
 from training.explain.explaining import open_published
 from training.run import choose_config, retrain
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = {
     "epochs": 2,
@@ -26,14 +27,6 @@ SMALL = {
     "task": "cluster",
 }
 COUNTS = "MATCH (e:Explanation) OPTIONAL MATCH (e)-[v]->() RETURN count(DISTINCT e) * 1000 + count(v)"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_an_explanation_is_kept_once_and_drawn(graph, store, settings, tmp_path, reporter):

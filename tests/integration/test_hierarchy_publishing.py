@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from kg.errors import SchemaViolation
 from kg.graph import Graph
@@ -19,6 +18,8 @@ from training.choosing import choose_config
 from training.metrics.hierarchy import roll_up, top_down
 from training.run import refresh, retrain
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TREE = """
 MATCH (red:Cluster {name: 'Red'}), (green:Cluster {name: 'Green'}), (blue:Cluster {name: 'Blue'})
 CREATE (ikat:Technique:Class {name: 'ikat'}), (plain:Technique:Class {name: 'plain weave'}),
@@ -30,14 +31,6 @@ CREATE (ikat:Technique:Class {name: 'ikat'}), (plain:Technique:Class {name: 'pla
 """
 SMALL = {"epochs": 2, "hidden": 8, "batch_size": 8, "fractions": (0.5, 0.2, 0.1, 0.2), "words": "names"}
 SMALL |= {"readings": "none", "phrases": {}, "patch_weight": 0.0, "image_projection": "learned"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def ask(graph: Graph, name: str, **values):

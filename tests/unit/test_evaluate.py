@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from kg.progress import SilentReporter
 from kg.settings import load_settings
@@ -23,15 +22,9 @@ from training.evaluate import (
 )
 from training.recipes.graphclip import Config
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PHRASES = {relation: f"{relation} {{text}}" for relation in ("BODY_COLOUR", "BORDER_COLOUR", "BODY_MOTIF")}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

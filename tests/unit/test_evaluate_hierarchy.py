@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from kg.settings import load_settings
 from tests.support.hierarchies import graded_snapshot
 from training.evaluate_hierarchy import HEADS, HGCLIP, METHODS, NAMES, PHRASES, PROBE, evaluate_hierarchy
 from training.recipes.hgclip import Config
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TEMPLATES = {relation: f"{relation} {{text}}" for relation in ("BODY_COLOUR", "BORDER_COLOUR", "BODY_MOTIF")}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_table(tmp_path):

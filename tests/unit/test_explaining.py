@@ -20,16 +20,10 @@ from training.explain.pictures import overlay, seen_box
 from training.explain.wording import Finding, sentence, wordings
 from training.recipes.graphclip import Config, GraphClip
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PHRASES = {relation: f"{relation} {{text}}" for relation in ("BODY_COLOUR", "BORDER_COLOUR", "BODY_MOTIF")}
 MADE_IN = ("Saree", "MADE_IN", "Cluster")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

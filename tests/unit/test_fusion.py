@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from kg.errors import EmptySplit, SchemaViolation
 from kg.schema import Domain
@@ -13,15 +12,9 @@ from training.fusion.kinship import Kinship, describe_items, only_neighbour
 from training.fusion.leave_out import Blend, left_out_scores, mix, scores_of
 from training.fusion.rivals import left_out_counts
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ITEMS, ARTISTS, CLASSES, WIDTH = 160, 16, 2, 6
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def domain():

@@ -20,6 +20,8 @@ from training.models.hetero import HeteroNetwork, live_edge_types
 from training.recipes.graphclip import Config, GraphClip
 from training.registry import get_recipe
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PHRASES = {relation: f"{relation} {{text}}" for relation in ("BODY_COLOUR", "BORDER_COLOUR", "BODY_MOTIF")}
 AS_THE_SAREE_PRESET = {"image_projection": "none", "hide_items": 0.5, "scale": 40.0}
 MADE_IN = ("Saree", "MADE_IN", "Cluster")
@@ -31,15 +33,6 @@ def built(snapshot, features, **changes) -> GraphClip:
     seed_all(recipe.config.rng_seed)
     recipe.build(snapshot, features)
     return recipe
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Two threads that wait for a busy core take a hundred times as long as one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ from training.models.hierarchy_graph import GatLayer, GraphEncoder, HierarchyNod
 from training.recipes.hgclip import Config, HgClip
 from training.registry import get_recipe
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PHRASES = {relation: f"{relation} {{text}}" for relation in ("BODY_COLOUR", "BORDER_COLOUR", "BODY_MOTIF")}
 
 
@@ -26,15 +28,6 @@ def built(snapshot, features, **changes) -> HgClip:
     seed_all(recipe.config.rng_seed)
     recipe.build(snapshot, features)
     return recipe
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Two threads that wait for a busy core take a hundred times as long as one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -16,18 +16,12 @@ from training.models.gat import GatLayer
 from training.models.hetero import HeteroNetwork
 from training.models.sage import parameter_name
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TARGETS = ("Cluster", "Motif")
 FORMS = ("sage", "sage-project", "gatv2")
 TOLERANCE = {torch.float64: (1e-12, 1e-10), torch.float32: (1e-6, 5e-3)}
 """Relative, on outputs and on gradients."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -20,20 +20,14 @@ from training.incremental import compute_states
 from training.readings import ReadFeatures, words_of
 from training.recipes.graphclip import Config, GraphClip
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PHRASES = {relation: f"{relation} {{text}}" for relation in ("BODY_COLOUR", "BORDER_COLOUR", "BODY_MOTIF")}
 
 
 @pytest.fixture(scope="module")
 def world():
     return craft_snapshot()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def built(world, **changes) -> GraphClip:

@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-__all__ = ["expected_calibration_error", "fit_temperature"]
+__all__ = ["calibration_of", "expected_calibration_error", "fit_temperature"]
 
 _SMALLEST, _LARGEST = 0.05, 20.0
 
@@ -40,3 +40,11 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
 
     found = minimize_scalar(loss, bounds=(math.log(_SMALLEST), math.log(_LARGEST)), method="bounded")
     return math.exp(float(found.x))
+
+
+def calibration_of(logits: Tensor, targets: Tensor) -> dict[str, float]:
+    """The temperature that fits valid images, and the calibration error there before and after it."""
+    temperature = fit_temperature(logits, targets)
+    before = expected_calibration_error(logits.softmax(1), targets)
+    after = expected_calibration_error((logits / temperature).softmax(1), targets)
+    return {"temperature": temperature, "valid_ece_before": before, "valid_ece_after": after}

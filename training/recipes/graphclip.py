@@ -27,11 +27,11 @@ from kg.splits import DEFAULT
 from training.class_inputs import Gatherer, check_phrases
 from training.labelled_images import HELD_OUT, LabelledImages, label_images, leaking_edges
 from training.message_passing import reverse_of
-from training.metrics.calibration import expected_calibration_error, fit_temperature
+from training.metrics.calibration import calibration_of, expected_calibration_error, fit_temperature
 from training.metrics.classification import Report, classification_report, harmonic_mean
 from training.models.class_encoder import ClassEncoder, ImageProjection
 from training.models.hetero import Form
-from training.readings import ReadFeatures, words_of
+from training.readings import ReadFeatures, with_words
 from training.registry import Batch, RecipeConfig, recipe
 from training.side_tasks import check_side_tasks, merged_masks, prepare_side_task
 
@@ -127,7 +127,7 @@ class GraphClip:
     def build(self, snapshot: Any, encoders: Any) -> None:
         """Split, mask, gather features, create the networks."""
         self.snapshot = snapshot
-        self.config = self._with_words(snapshot)
+        self.config = with_words(self.config, snapshot)
         self.create(snapshot, encoders)
         image_feat, readable = self.encoders.images(snapshot)
         self.image_feat = torch.as_tensor(np.array(image_feat, np.float32))
@@ -244,11 +244,9 @@ class GraphClip:
     @torch.no_grad()
     def calibrate(self) -> dict[str, float]:
         """Fit the temperature on valid; tell it, and the calibration before and after."""
-        scores, targets = self.scores("valid")
-        self.temperature = fit_temperature(scores, targets)
-        before = expected_calibration_error(scores.softmax(1), targets)
-        after = expected_calibration_error((scores / self.temperature).softmax(1), targets)
-        return {"temperature": self.temperature, "valid_ece_before": before, "valid_ece_after": after}
+        found = calibration_of(*self.scores("valid"))
+        self.temperature = found["temperature"]
+        return found
 
     def scale(self) -> float:
         """The factor before the softmax; unnormalised training is published with the scale that fits cosines."""
@@ -294,8 +292,7 @@ class GraphClip:
 
     def frozen_splits(self) -> dict[str, list[str]]:
         """Split -> sorted image ids, as a run keeps them."""
-        names = ("train", "valid", "gate", "test", HELD_OUT)
-        return {split: self.examples.units(split, self.snapshot.images.sha256) for split in names}
+        return self.examples.frozen(self.snapshot.images.sha256)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """GraphCLIP has no text side of its own."""
@@ -308,23 +305,14 @@ class GraphClip:
     @torch.no_grad()
     def _side_figures(self, split: str) -> dict[str, float]:
         """Top-1 of the side tasks on their own images of a split."""
-        figures = {}
+        figures, states = {}, self._network.classes.states(self.inputs) if self.sides else {}
         for name, side in self.sides.items():
             rows = side.examples.of(split)
             images = self.encode_images(self.image_feat[side.examples.image_row[rows]])
-            logits = self._side_logits(name, self._network.classes.states(self.inputs), images)
+            logits = self._side_logits(name, states, images)
             hit = logits.argmax(1) == torch.as_tensor(side.examples.class_row[rows])
             figures[f"{name}_top1"] = float(hit.float().mean()) if len(rows) else float("nan")
         return figures
-
-    def _with_words(self, snapshot: Any) -> Config:
-        """The configuration with the words that pictures are read by; without phrases nothing can be read."""
-        config = self.config
-        if config.readings != "graph":
-            return config
-        label = snapshot.domain.task(config.task)[1].target
-        words = words_of(snapshot, config.phrases, label=label) if config.phrases else "none"
-        return config.model_copy(update={"readings": words})
 
     def _label(self, readable: np.ndarray, task: str | None) -> LabelledImages:
         config = self.config

@@ -32,14 +32,14 @@ from kg.schema import CONCEPT
 from kg.splits import DEFAULT
 from training.class_inputs import Gatherer, check_phrases
 from training.hierarchy_inputs import PatchFeatures, class_means, name_vectors, phrase_vectors, prototypes
-from training.labelled_images import HELD_OUT, LabelledImages, keep_shots, label_images, leaking_edges
-from training.metrics.calibration import expected_calibration_error, fit_temperature
+from training.labelled_images import LabelledImages, keep_shots, label_images, leaking_edges
+from training.metrics.calibration import calibration_of, expected_calibration_error, fit_temperature
 from training.metrics.classification import Report, classification_report
 from training.metrics.hierarchy import hierarchy_figures
 from training.models.class_encoder import ImageProjection
 from training.models.hierarchy_graph import GraphEncoder, HierarchyNodes, attended_patches, edge_mask
 from training.models.hierarchy_network import HierarchyInputs, HierarchyNetwork, spoken_words
-from training.readings import ReadFeatures, words_of
+from training.readings import ReadFeatures, with_words
 from training.registry import Batch, RecipeConfig, recipe
 
 __all__ = ["Config", "HgClip"]
@@ -108,7 +108,7 @@ class HgClip:
     def build(self, snapshot: Any, encoders: Any) -> None:
         """Split, mask, gather words and prototypes, create the networks."""
         self.snapshot = snapshot
-        self.config = self._with_words(snapshot)
+        self.config = with_words(self.config, snapshot)
         self.create(snapshot, encoders)
         feat, readable = self.encoders.images(snapshot)
         self.image_feat = torch.as_tensor(np.array(feat, np.float32))
@@ -229,11 +229,9 @@ class HgClip:
     @torch.no_grad()
     def calibrate(self) -> dict[str, float]:
         """Fit the temperature on valid; tell it, and the calibration before and after."""
-        scores, targets = self.scores("valid")
-        self.temperature = fit_temperature(scores, targets)
-        before = expected_calibration_error(scores.softmax(1), targets)
-        after = expected_calibration_error((scores / self.temperature).softmax(1), targets)
-        return {"temperature": self.temperature, "valid_ece_before": before, "valid_ece_after": after}
+        found = calibration_of(*self.scores("valid"))
+        self.temperature = found["temperature"]
+        return found
 
     def scale(self) -> float:
         """The factor before the softmax of cosines of `encode_images` and class vectors."""
@@ -307,22 +305,13 @@ class HgClip:
 
     def frozen_splits(self) -> dict[str, list[str]]:
         """Split -> sorted image ids, as a run keeps them."""
-        names = ("train", "valid", "gate", "test", HELD_OUT)
-        return {split: self.examples.units(split, self.snapshot.images.sha256) for split in names}
+        return self.examples.frozen(self.snapshot.images.sha256)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """HGCLIP has no text side of its own."""
         raise NotImplementedError("hgclip encodes classes from their hierarchy; it has no text tower of its own")
 
     # -- parts ---------------------------------------------------------------------------------------------------------
-
-    def _with_words(self, snapshot: Any) -> Config:
-        config = self.config
-        if config.readings != "graph":
-            return config
-        label = snapshot.domain.task(config.task)[1].target
-        words = words_of(snapshot, config.phrases, label=label) if config.phrases else "none"
-        return config.model_copy(update={"readings": words})
 
     def _create(self, width: int) -> HierarchyNetwork:
         config = self.config
