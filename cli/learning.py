@@ -85,9 +85,13 @@ def pull(graph: Graph_ = "saree") -> None:
     with context.graph() as opened:
         snapshot = work(opened, load_domain(graph), Store(context.settings().store_dir), reporter=context.reporter())
     table = Table("node type", "nodes")
-    for label in snapshot.node_types:
-        table.add_row(label, f"{snapshot.count(label):,}")
+    counts = {label: snapshot.count(label) for label in snapshot.node_types}
+    for label, count in counts.items():
+        if count:
+            table.add_row(label, f"{count:,}")
     context.console.print(table)
+    if empty := sum(not count for count in counts.values()):
+        context.console.print(f"[dim]{empty} of the domain's node types have no nodes[/]")
     context.console.print(f"snapshot [bold]{snapshot.content_hash}[/]")
 
 
