@@ -302,7 +302,7 @@ def test_killed_at_a_failpoint(begun: World, kind: str, name: str) -> None:
     assert said["reached"] and not said["violations"], said
 
 
-@pytest.mark.parametrize(("target", "kind", "times"), [("child", "retrain", 9), ("worker", "refresh", 1)])
+@pytest.mark.parametrize(("target", "kind", "times"), [("child", "retrain", 4), ("worker", "refresh", 1)])
 def test_killed_at_any_moment(begun: World, target: str, kind: str, times: int) -> None:
     said = kill_round(begun, random.Random(target), target=target, kind=kind, services=("worker",), times=times)
     assert not said["violations"], said
