@@ -360,7 +360,8 @@ def _one(world: World, path: Path, code: str, key: str, what: Any) -> None:
     try:
         said = kill_round(world, what) if isinstance(what, random.Random) else point_round(world, *what)
     except (TimeoutError, KorvaiError) as error:
-        said = {"kind": "kill" if isinstance(what, random.Random) else "failpoint", "violations": [f"stuck: {error}"]}
+        point = {} if isinstance(what, random.Random) else {"what": what[0], "during": what[1], "reached": True}
+        said = {"kind": "failpoint" if point else "kill", **point, "violations": [f"stuck: {error}"]}
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"code": code, "key": key, **said}) + "\n")
     print(key, {name: value for name, value in said.items() if name != "kind"}, flush=True)  # noqa: T201
@@ -371,8 +372,25 @@ def _tell(kept: list[dict[str, Any]]) -> int:
     kills, bad = [said for said in kept if said["kind"] == "kill"], sum(bool(said["violations"]) for said in kept)
     counts = {"failpoints": len(points), "kill_points": len(kills), "violations": bad}
     write("faults", [Record(f"faults.{name}", n, "rounds", "make faults", n=n) for name, n in counts.items()])
+    for kind in ("kill", "failpoint"):
+        print("\n".join(_table(kind, [said for said in kept if said["kind"] == kind])))  # noqa: T201
     print(counts)  # noqa: T201
     return int(bool(bad))
+
+
+def _table(kind: str, kept: list[dict[str, Any]]) -> list[str]:
+    """Rounds by what was running and what was killed, in Markdown; of failpoints, those that were reached."""
+    kept = [said for said in kept if kind == "kill" or said.get("reached")]
+    during = sorted({said.get("during", "stuck") for said in kept})
+    of = {
+        name: [said for said in kept if kind == "failpoint" or said.get("what", "stuck") == name]
+        for name in sorted({said.get("what", "stuck") if kind == "kill" else "failpoints" for said in kept})
+    }
+    lines = [f"| {kind} | {' | '.join(during)} | violations |", "| --- |" + " ---: |" * (len(during) + 1)]
+    for name, rounds in of.items():
+        cells = [str(sum(said.get("during", "stuck") == one for said in rounds)) for one in during]
+        lines.append(f"| {name} | {' | '.join(cells)} | {sum(bool(said['violations']) for said in rounds)} |")
+    return lines
 
 
 if __name__ == "__main__":
