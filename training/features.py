@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -75,6 +76,22 @@ class StoredFeatures:
         encoder = self._encoder("image")
         with self._cache(encoder) as cache:
             return encode_images(snapshot, encoder, cache, self.store, self.reporter)
+
+    def fill_images(self, snapshot: Any, start: int = 0, stop: int | None = None) -> int:
+        """Bring the vectors of some of the images, by their rows, into the cache; how many of them can be read."""
+        from kg.encoders.features import fill_images
+
+        encoder, images = self._encoder("image"), snapshot.images
+        hashes, uris = images.sha256[start:stop], images.uri[start:stop]
+        with self._cache(encoder) as cache:
+            return fill_images(hashes, uris, encoder, cache, store=self.store, reporter=self.reporter)
+
+    def missing_images(self, snapshot: Any) -> list[bool]:
+        """Of each image whether it has no vector yet."""
+        encoder, hashes = self._encoder("image"), snapshot.images.sha256
+        with self._cache(encoder) as cache:
+            missing = set(cache.missing(hashes))
+        return [key in missing for key in hashes]
 
     def patches(self, snapshot: Any) -> tuple[np.ndarray, np.ndarray]:
         """Unit vectors of all images' patches in the images' space, and which images are readable."""
@@ -163,9 +180,22 @@ class _LazyEncoder:
 
 
 def _load_image(spec: str) -> Any:
+    return _kept_image_encoder(spec, _stamp(spec))
+
+
+@lru_cache(maxsize=1)
+def _kept_image_encoder(spec: str, stamp: tuple[tuple[str, int], ...]) -> Any:  # noqa: ARG001
+    """Recipes read from it and none trains it, so a worker's next step need not load it again."""
     from kg.encoders.image import load_image_encoder
 
     return load_image_encoder(spec)
+
+
+def _stamp(spec: str) -> tuple[tuple[str, int], ...]:
+    """When the files that a spec names were written: others under the same name are another encoder."""
+    place = Path(spec.rpartition(":")[2])
+    files = sorted(place.rglob("*")) if place.is_dir() else [place] if place.is_file() else []
+    return tuple((path.name, path.stat().st_mtime_ns) for path in files)
 
 
 def _load_text(spec: str) -> Any:

@@ -51,6 +51,7 @@ __all__ = [
     "refresh",
     "retrain",
     "train",
+    "unencoded_parts",
 ]
 
 _WEIGHTS = "weights.pt"
@@ -76,9 +77,16 @@ def encode(snapshot: Snapshot, settings: Settings, config: RecipeConfig, reporte
     return {"images": encode_images(snapshot, features), "texts": encode_texts(snapshot, features, config)}
 
 
-def encode_images(snapshot: Snapshot, features: StoredFeatures) -> int:
-    """Bring the vectors of all images into the cache; how many images can be read."""
-    return int(features.images(snapshot)[1].sum())
+def encode_images(snapshot: Snapshot, features: StoredFeatures, start: int = 0, stop: int | None = None) -> int:
+    """Bring the vectors of images, all or some rows of them, into the cache; how many of them can be read."""
+    return features.fill_images(snapshot, start, stop)
+
+
+def unencoded_parts(snapshot: Snapshot, features: StoredFeatures, *, size: int) -> list[tuple[int, int]]:
+    """Rows from-to of the images, at most `size` each, wherever one has no vector yet."""
+    missing = features.missing_images(snapshot)
+    starts = range(0, len(missing), size)
+    return [(start, min(start + size, len(missing))) for start in starts if any(missing[start : start + size])]
 
 
 def encode_texts(snapshot: Snapshot, features: StoredFeatures, config: RecipeConfig) -> int:

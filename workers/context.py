@@ -30,6 +30,8 @@ class Workplace:
     graph: Graph
     store: Store
     reporter: StepReporter
+    shared: bool = False
+    """Whether this very step was shared out before; all of its parts have ended."""
 
 
 @cache

@@ -20,6 +20,7 @@ __all__ = [
     "STEPS",
     "Classify",
     "EncodeImages",
+    "EncodePart",
     "EncodeTexts",
     "EncoderSpec",
     "Evaluate",
@@ -99,13 +100,29 @@ class EncodeTexts(_OfARecipe):
 
 
 class EncodeImages(Payload):
-    """Encode the images that the cache does not have; gives `snapshot`."""
+    """Encode the images that the cache does not have; gives `images`.
+
+    Where they are more than one part, the parts become jobs that any worker may take, and the step goes on after them.
+    """
 
     task_name: ClassVar[str] = "korvai.encode_images"
     queue: ClassVar[Queue] = "gpu"
 
     snapshot: Name
     vision_encoder: EncoderSpec
+    part_images: int = Field(2048, ge=1)
+
+
+class EncodePart(Payload):
+    """Encode some of a snapshot's images, by their rows; gives `images`."""
+
+    task_name: ClassVar[str] = "korvai.encode_part"
+    queue: ClassVar[Queue] = "gpu"
+
+    snapshot: Name
+    vision_encoder: EncoderSpec
+    start: int = Field(ge=0)
+    stop: int = Field(ge=1)
 
 
 class Train(_OfARecipe):
@@ -218,7 +235,8 @@ class Message(Payload):
 STEPS: Mapping[str, type[Payload]] = {
     contract.task_name.removeprefix("korvai."): contract
     for contract in (
-        Validate, Pull, EncodeTexts, EncodeImages, Train, Evaluate, Gate, Publish, Refresh, Classify, Explain
+        Validate, Pull, EncodeTexts, EncodeImages, EncodePart, Train, Evaluate, Gate, Publish, Refresh, Classify,
+        Explain,
     )
 }  # fmt: skip
 """Everything a plan may consist of."""

@@ -86,11 +86,14 @@ class Encode(_OfARecipe):
 
     kind: ClassVar[str] = "encode"
 
+    part_images: int = Field(2048, ge=1)
+    """So many images make a job of their own, for any worker."""
+
     def steps(self, settings: Settings) -> Iterator[c.Payload]:
         yield c.Pull(**_place(self))
         recipe = self._recipe(settings)
         yield c.EncodeTexts.model_construct(**recipe)
-        yield c.EncodeImages.model_construct(vision_encoder=recipe["vision_encoder"])
+        yield c.EncodeImages.model_construct(vision_encoder=recipe["vision_encoder"], part_images=self.part_images)
 
 
 class Retrain(_OfARecipe):

@@ -21,11 +21,13 @@ from training.gating import judge_run
 from training.registry import RecipeConfig
 from workers import contracts
 from workers.context import Workplace
+from workers.parts import Parts
 from workers.running import run_step
 
 __all__ = [
     "classify",
     "encode_images",
+    "encode_part",
     "encode_texts",
     "evaluate",
     "explain",
@@ -42,10 +44,10 @@ _P = TypeVar("_P", bound=contracts.Payload)
 _NAMED = 5
 
 
-def _step(contract: type[_P]) -> Callable[[Callable[[Workplace, _P], Ids]], Task]:
+def _step(contract: type[_P]) -> Callable[[Callable[[Workplace, _P], Ids | Parts]], Task]:
     """A task that does what `contract` says for the job that its message names."""
 
-    def register(work: Callable[[Workplace, _P], Ids]) -> Task:
+    def register(work: Callable[[Workplace, _P], Ids | Parts]) -> Task:
         def task(*parts: Any) -> None:
             run_step(contract, work, parts)
 
@@ -84,9 +86,22 @@ def encode_texts(work: Workplace, args: contracts.EncodeTexts) -> Ids:
 
 
 @_step(contracts.EncodeImages)
-def encode_images(work: Workplace, args: contracts.EncodeImages) -> Ids:
+def encode_images(work: Workplace, args: contracts.EncodeImages) -> Ids | Parts:
     features = StoredFeatures(work.store, image_spec=args.vision_encoder, reporter=work.reporter)
-    return {"images": runs.encode_images(find_snapshot(work.store, args.snapshot), features)}
+    snapshot = find_snapshot(work.store, args.snapshot)
+    # What is still missing after its parts are images that cannot be read; they are told once more, and left out.
+    parts = [] if work.shared else runs.unencoded_parts(snapshot, features, size=args.part_images)
+    if len(parts) > 1:
+        common = {"snapshot": args.snapshot, "vision_encoder": args.vision_encoder}
+        return Parts({f"{start}": contracts.EncodePart(**common, start=start, stop=stop) for start, stop in parts})
+    return {"images": runs.encode_images(snapshot, features)}
+
+
+@_step(contracts.EncodePart)
+def encode_part(work: Workplace, args: contracts.EncodePart) -> Ids:
+    features = StoredFeatures(work.store, image_spec=args.vision_encoder, reporter=work.reporter)
+    snapshot = find_snapshot(work.store, args.snapshot)
+    return {"images": runs.encode_images(snapshot, features, args.start, args.stop)}
 
 
 @_step(contracts.Train)

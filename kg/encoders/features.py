@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from kg.snapshots.snapshot import Snapshot
 
-__all__ = ["encode_images", "encode_patches", "encode_texts", "open_cache", "vectors_of_texts"]
+__all__ = ["encode_images", "encode_patches", "encode_texts", "fill_images", "open_cache", "vectors_of_texts"]
 
 _TEXTS_A_ROUND = 256
 _CPU_BATCH_IMAGES = 8
@@ -78,14 +78,31 @@ def encode_images(
     Raises: StoreError.
     """
     images = snapshot.images
-    uris = dict(zip(images.sha256, images.uri, strict=True))
-    missing = cache.missing(images.sha256)
+    fill_images(images.sha256, images.uri, encoder, cache, store=store, reporter=reporter)
+    return cache.get(images.sha256)
+
+
+def fill_images(
+    hashes: Sequence[str],
+    uris: Sequence[str],
+    encoder: ImageEncoder,
+    cache: FeatureCache,
+    *,
+    store: Store,
+    reporter: Reporter,
+) -> int:
+    """Bring the vectors of images into the cache; how many of them can be read. Memory is that of a few batches.
+
+    Raises: StoreError.
+    """
+    missing = cache.missing(hashes)
     if missing:
         with reporter.stage(f"images to vectors ({encoder.name})", len(missing), "images") as advance:
-            unreadable = _encode_missing(missing, uris, encoder, encoder.encode, cache, store, advance)
+            places = dict(zip(hashes, uris, strict=True))
+            unreadable = _encode_missing(missing, places, encoder, encoder.encode, cache, store, advance)
             cache.flush()
         _name(unreadable, reporter)
-    return cache.get(images.sha256)
+    return len(hashes) - len(cache.missing(hashes))
 
 
 def encode_patches(

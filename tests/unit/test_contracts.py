@@ -20,7 +20,7 @@ ALL = [value for value in vars(contracts).values() if inspect.isclass(value) and
 
 def test_names_are_unique_and_queues_known() -> None:
     names = [contract.task_name for contract in ALL]
-    assert len(ALL) == 12 and len(set(names)) == len(names)
+    assert len(ALL) == 13 and len(set(names)) == len(names)
     assert all(name.startswith("korvai.") for name in names)
     assert {contract.queue for contract in ALL} <= set(contracts.QUEUES)
 
