@@ -132,7 +132,7 @@ class HgClip:
         self.snapshot = snapshot
         self.config = with_words(self.config, snapshot)
         self.create(snapshot, encoders)
-        self.image_feat, readable = self._builder.images(snapshot)
+        self.image_feat, readable = self.take(snapshot)
         self.examples = self._label(readable)
         rows = self.examples.of("train")
         self._trained = torch.as_tensor(np.unique(self.examples.class_row[rows]))
@@ -154,6 +154,10 @@ class HgClip:
         self.nodes = HierarchyNodes(self.trees)
         self._builder = HierarchyBuilder(self.config, snapshot.domain, self.item_edge, encoders)
         self.encoders, self._network = self._builder.features, self._builder.network
+
+    def take(self, snapshot: Any) -> tuple[Tensor, np.ndarray]:
+        """What the network takes of a snapshot's images, and which of them are readable. Shapes: (images, ...)."""
+        return self._builder.images(snapshot)
 
     def module(self) -> nn.Module:
         """Graph encoders, image map, scale."""
