@@ -204,22 +204,18 @@ def _differences(figures: Figures) -> Iterator[str]:
         own = figures.get((HGCLIP, shots))
         if method == HGCLIP or own is None or len(own) < 2:
             continue
-        gaps = [
-            _interval([a[name] - b[name] for a, b in zip(own, found, strict=True)]) for name in ("fine", "exact_path")
+        told = [
+            f"{name.replace('_', ' ')} {_interval([a[name] - b[name] for a, b in zip(own, found, strict=True)])}"
+            for name in ("fine", "exact_path", "harmonic")
+            if all(name in part for part in (*own, *found))
         ]
-        yield (
-            f"{HGCLIP} less {method}, {shots or 'all'} images a class: "
-            f"fine {_signed(*gaps[0])}, exact path {_signed(*gaps[1])}"
-        )
+        yield f"{HGCLIP} less {method}, {shots or 'all'} images a class: {', '.join(told)}"
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half the width of its interval, by Student's t over seeds."""
+def _interval(values: Sequence[float]) -> str:
+    """Mean and its interval, by Student's t over seeds."""
     quantile = student.ppf((1 + _CONFIDENCE) / 2, len(values) - 1)
-    return float(np.mean(values)), float(quantile * np.std(values, ddof=1) / len(values) ** 0.5)
-
-
-def _signed(mean: float, half: float) -> str:
+    mean, half = np.mean(values), quantile * np.std(values, ddof=1) / len(values) ** 0.5
     return f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]"
 
 

@@ -36,14 +36,17 @@ HGCLIP, BOTH = "HGCLIP", "HGCLIP with GraphCLIP's context graph"
 NO_GRAPH, PROMPTS = "HGCLIP without graph layers", "HGCLIP with learned prompts"
 COSINE, PATCHES = "HGCLIP by cosines", "HGCLIP by cosines, with patches"
 PAPER = "HGCLIP as in the paper"
-GRAPHCLIP, PROMPTS_ALONE = "GraphCLIP, rolled up", "learned prompts without the graph"
+GRAPHCLIP = "GraphCLIP, rolled up"
+PROMPTS_ALONE, BOTH_TOWERS = "learned prompts without the graph", "learned prompts in both towers, without the graph"
 PROBE, READ_PROBE = "linear probe, rolled up", "linear probe on readings, rolled up"
 HEADS, READ_HEADS = "linear probe a level", "linear probe on readings a level"
 MEANS = "class means on readings, rolled up"
 ASKED, PHRASES, NAMES = "zero-shot, likelihoods", "zero-shot, cosines with phrases", "zero-shot, names in a prompt"
 HIERARCHICAL = (HGCLIP, BOTH, NO_GRAPH, PROMPTS, COSINE, PATCHES, PAPER)
 _LINEAR, _ZERO_SHOT = (READ_PROBE, PROBE, READ_HEADS, HEADS, MEANS), (ASKED, PHRASES, NAMES)
-METHODS = (*HIERARCHICAL, GRAPHCLIP, PROMPTS_ALONE, *_LINEAR, *_ZERO_SHOT)
+METHODS = (*HIERARCHICAL, GRAPHCLIP, PROMPTS_ALONE, BOTH_TOWERS, *_LINEAR, *_ZERO_SHOT)
+_WITH_ALL_IMAGES = (PROMPTS, PATCHES, PAPER, BOTH_TOWERS, READ_HEADS, MEANS, *_ZERO_SHOT)
+"""What does not learn, costs minutes, or is a variant of what stands beside it."""
 WITHOUT_TEXTS = (HGCLIP, NO_GRAPH, GRAPHCLIP, PROBE, HEADS)
 """What an encoder without a text tower leaves: prototypes and a linear map."""
 _BY_COSINES = {"match": "cosine", "path_weight": 0.3}
@@ -58,7 +61,8 @@ _CHANGES: dict[str, dict[str, Any]] = {
     COSINE: _BY_COSINES,
     PATCHES: _BY_COSINES | {"patch_weight": 0.2},
     PAPER: {"match": "cosine"} | _PROMPTS,
-    PROMPTS_ALONE: _PLAIN | _NAMES | _PROMPTS | {"image_prompts": 2},
+    PROMPTS_ALONE: _PLAIN | _NAMES | _PROMPTS,
+    BOTH_TOWERS: _PLAIN | _NAMES | _PROMPTS | {"image_prompts": 2},
     READ_PROBE: _PLAIN,
     PROBE: _PLAIN | {"readings": "none"},
     READ_HEADS: _PLAIN,
@@ -82,13 +86,13 @@ class Arm(NamedTuple):
 
 
 def can_be_few(method: str) -> bool:
-    """Whether the number of training images changes what a method says."""
-    return method not in _ZERO_SHOT
+    """Whether a method is measured with few images."""
+    return method not in _WITH_ALL_IMAGES
 
 
 def can_be_new(method: str) -> bool:
     """Whether a method knows classes of which it never saw an image."""
-    return method not in _LINEAR
+    return method not in (*_LINEAR, BOTH_TOWERS)
 
 
 @dataclass(frozen=True)
