@@ -84,15 +84,15 @@ def evaluate_hierarchy(
     `again` measures finished arms anew. Raises: SchemaViolation (no hierarchy in the graph), and what training raises.
     """
     bench = _Bench(snapshot, settings, config, features, reporter)
-    methods = methods or (METHODS if bench.config.words != "prototypes" else WITHOUT_TEXTS)
+    speaks = bench.config.words != "prototypes"
+    methods = methods or (METHODS if speaks else WITHOUT_TEXTS)
     if shifted_per_cluster and snapshot.domain.domain == "saree":
         bench.draw(shifted_per_cluster)
     classes = list(bench.measuring.trees[0].keys[0])
     size = min(4, len(classes) // 3)
-    hold_outs = hold_outs_of(classes, seeds, size=size, rng_seed=_HOLD_OUT_SEED) if size > 1 else []
+    hold_outs = hold_outs_of(classes, seeds, size=size, rng_seed=_HOLD_OUT_SEED) if speaks and size > 1 else []
     plan = [Arm(m, n, s) for s in range(seeds) for n in (0, *shots) for m in methods if not n or can_be_few(m)]
-    if bench.config.words != "prototypes":
-        plan += [Arm(m, 0, s, names) for s, names in enumerate(hold_outs) for m in methods if can_be_new(m)]
+    plan += [Arm(m, 0, s, names) for s, names in enumerate(hold_outs) for m in methods if can_be_new(m)]
     figures: Figures = {}
     for arm, found in zip(plan, bench.table(plan, again=again), strict=True):
         rows = figures.setdefault((arm.method, arm.shots), [])
@@ -102,7 +102,7 @@ def evaluate_hierarchy(
             rows.append(dict(found))
     figures = dict(sorted(figures.items(), key=lambda item: (item[0][1] or 10**6, methods.index(item[0][0]))))
     title = f"{snapshot.domain.title}: {', '.join(tree.facet for tree in bench.measuring.trees)}, {seeds} seeds"
-    if bench.config.words == "prototypes":
+    if not speaks:
         title += "; smoke test, prototypes and linear map: the encoder has no text tower"
     table = HierarchyTable(title, figures)
     table.notes += [f"held out {number + 1}: {', '.join(names)}" for number, names in enumerate(hold_outs)]

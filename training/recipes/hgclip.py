@@ -1,12 +1,15 @@
-"""HGCLIP: do classes that know their hierarchy, and patches that ask class prototypes, name pictures at every level?
+"""HGCLIP: do classes that know their hierarchy name pictures at every level?
 
     T = graph_t(words of the nodes),  P = graph_v(prototypes of the nodes)        nodes: all classes of all facets
-    logits = scale * (v T^t + patch_weight * a T^t),   a = mean + max over patches of softmax(k p P^t) P
+    match: cosine       logits = scale * (v T^t + patch_weight * a T^t),
+                        a = mean + max over patches of softmax(k p P^t) P
+    match: likelihood   logits = t * log-likelihood of what is read of the picture under each node's words
     loss = sum over levels of weight * cross-entropy among that level's classes
 
-v is the picture, p its patches, of the frozen encoder, or read in the graph's words (`readings`). What differs from
-the paper: prompts are not learned, since the encoder is frozen; words may come from the graph (`words: phrases`); a
-residual graph encoder that starts at nothing. Presets `paper` and `code` switch our additions off.
+v is the picture, p its patches, of the frozen encoder or read in the graph's words (`readings`). Ours and not the
+paper's: likelihoods, words from the graph (`words: phrases`), the context graph (`context: graph`), residual graph
+encoders that start at nothing. Off by default, since none of it was better on valid and each costs: patches, learned
+prompts (`text_prompts`, `image_prompts`), the context graph. Presets `paper` and `code` have the published forms.
 
 Reference: Xia et al. 2023, "HGCLIP" (arXiv 2311.14064), sections 3.2 to 3.4; its code takes head 0 of each of three
 8-head GAT layers, edges from parent to child with self loops, sharpness 2, weight 0.2. It picks the epoch on test,
