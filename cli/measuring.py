@@ -131,24 +131,43 @@ def hierarchy(
     ] = "saree",
     seeds: Seeds_ = 5,
     shots: Annotated[str, typer.Option(help="Training images a class, beside all of them.")] = "1,2,4,8,16",
+    publish: Annotated[
+        bool,
+        typer.Option("--publish", help="Also train on the whole graph, publish, and compare Cypher with the model."),
+    ] = False,
     again: Again_ = False,
 ) -> None:
     """HGCLIP at every level of the class hierarchies, beside every simpler way to answer by levels.
 
-    korvai import hierarchy --graph saree && korvai evaluate hierarchy
+    Stop it when you like: finished arms are kept, the same command goes on.
+
+      korvai import hierarchy --graph saree && korvai evaluate hierarchy --publish
     """
     from training.evaluate_hierarchy import evaluate_hierarchy
 
-    _tell(
-        evaluate_hierarchy(
-            _snapshot(domain),
-            context.settings(),
-            seeds=seeds,
-            shots=_numbers(shots),
-            again=again,
-            reporter=context.reporter(),
-        )
+    table = evaluate_hierarchy(
+        _snapshot(domain),
+        context.settings(),
+        seeds=seeds,
+        shots=_numbers(shots),
+        again=again,
+        reporter=context.reporter(),
     )
+    if publish:
+        table.notes.append(_published_hierarchy(domain))
+    _tell(table)
+
+
+def _published_hierarchy(domain: str) -> str:
+    """Train and publish; how far the database's ways down are from the model's."""
+    from training.hierarchy_agreement import largest_gap
+    from training.run import retrain
+
+    with context.graph() as opened:
+        form = {"recipe_name": "hgclip", "gate": False, "reporter": context.reporter()}
+        run, set_id = retrain(opened, context.settings(), domain, **form)
+        gap = largest_gap(opened, run.recipe)
+    return f"published as {set_id}; classify_down and the model differ by at most {gap:.1e} in a way's probability"
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -58,6 +58,7 @@ def fit_to_encoders(
     names = tuple(name for name in wanted if name != CLIP) or (text_encoder,)
     width = getattr(config, "width", None) or _WIDTH_WITHOUT_TEXT_TOWER
     changes = {"text_features": names, "phrases": {}, "readings": "none", "width": width, "words": "prototypes"}
+    changes |= {"match": "cosine"}
     return config.model_copy(update={name: value for name, value in changes.items() if hasattr(config, name)})
 
 

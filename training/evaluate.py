@@ -158,9 +158,11 @@ def evaluate_wikiart(
     return Table(f"Real paintings, {task}", rows, records, bench.notes())
 
 
-def hold_outs_of(classes: Sequence[str], count: int, *, size: int = HELD_OUT_CLASSES) -> list[tuple[str, ...]]:
+def hold_outs_of(
+    classes: Sequence[str], count: int, *, size: int = HELD_OUT_CLASSES, rng_seed: int = _HOLD_OUT_SEED
+) -> list[tuple[str, ...]]:
     """Random groups of classes, the same each time; a class may be in several of them."""
-    generator = np.random.default_rng(_HOLD_OUT_SEED)
+    generator = np.random.default_rng(rng_seed)
     return [tuple(sorted(map(str, generator.choice(sorted(classes), size, replace=False)))) for _ in range(count)]
 
 

@@ -104,6 +104,20 @@ class StoredFeatures:
         with FeatureCache(folder, shape=(tokens, encoder.dim), dtype="float16") as cache:
             return encode_patches(snapshot, opened, cache, self.store, self.reporter)
 
+    def states(self, snapshot: Any, name: str, encode: Callable[[Any], Any]) -> tuple[np.ndarray, np.ndarray]:
+        """What `encode` makes of the pixels of all images, kept under `name`. Shapes: (images, tokens, width)."""
+        import torch
+
+        from kg.encoders.features import encode_patches
+
+        encoder = self._encoder("image")
+        opened = encoder.opened()
+        shape = tuple(encode(torch.zeros(1, 3, opened.input_px, opened.input_px)).shape[1:])
+        with FeatureCache(self.store.features / f"{encoder.fingerprint}-{name}", shape=shape, dtype="float16") as cache:
+            return encode_patches(
+                snapshot, opened, cache, self.store, self.reporter, encode=lambda pixels: encode(pixels).numpy()
+            )
+
     def image_width(self) -> int:
         """Length of an image's vector."""
         return self._encoder("image").dim

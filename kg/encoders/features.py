@@ -19,6 +19,9 @@ from kg.progress import Reporter
 from kg.store import Store, open_image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from torch import Tensor
 
     from kg.snapshots.snapshot import Snapshot
@@ -106,10 +109,17 @@ def fill_images(
 
 
 def encode_patches(
-    snapshot: Snapshot, encoder: ImageEncoder, cache: FeatureCache, store: Store, reporter: Reporter
+    snapshot: Snapshot,
+    encoder: ImageEncoder,
+    cache: FeatureCache,
+    store: Store,
+    reporter: Reporter,
+    *,
+    encode: Callable[[Tensor], Any] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Unit vectors of all images' patches in the space of image vectors, and which images could be read.
 
+    `encode` gives other states of the patches: pixels to an array.
     Shapes: (images, tokens, dim) of the cache's type, (images,) bool, in the snapshot's order.
     Raises: StoreError, EncoderError for an encoder without patch tokens in that space.
     """
@@ -118,7 +128,10 @@ def encode_patches(
     missing = cache.missing(images.sha256)
     if missing:
         with reporter.stage(f"patches to vectors ({encoder.name})", len(missing), "images") as advance:
-            _name(_encode_missing(missing, uris, encoder, encoder.joint_patches, cache, store, advance), reporter)
+            _name(
+                _encode_missing(missing, uris, encoder, encode or encoder.joint_patches, cache, store, advance),
+                reporter,
+            )
             cache.flush()
     return cache.get(images.sha256)
 
