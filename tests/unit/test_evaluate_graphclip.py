@@ -170,7 +170,7 @@ def test_walks_follow_edges_and_neighbours_end_near_each_other(craft):
     paths = random_walks((edges[0], edges[1]), ring, 12, length=6, **chance)
     assert np.isin((paths[:, 1:] - paths[:, :-1]) % 12, [1, 11]).all()
     assert (paths[:, 2:] != paths[:, :-2]).mean() > 0.9, "a small weight for turning back is heard"
-    vectors = node_vectors(craft[0], width=16, epochs=2)
+    vectors = node_vectors(craft[0], width=16, steps=150)
     items, classes = craft[0].edges(TARGET)
     unit = {label: part / np.linalg.norm(part, axis=1, keepdims=True) for label, part in vectors.items()}
     cosines = unit["Saree"][items] @ unit["Cluster"].T

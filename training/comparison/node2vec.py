@@ -17,6 +17,7 @@ from torch.nn import functional as F
 __all__ = ["node_vectors", "random_walks"]
 
 _TRIES = 8
+_PAIRS_A_STEP = 4096
 
 
 def node_vectors(
@@ -27,7 +28,7 @@ def node_vectors(
     length: int = 20,
     window: int = 4,
     negatives: int = 5,
-    epochs: int = 2,
+    steps: int = 600,
     return_weight: float = 1.0,
     outward_weight: float = 2.0,
     rng_seed: int = 0,
@@ -46,7 +47,7 @@ def node_vectors(
     offsets = range(1, window + 1)
     centre = np.concatenate([paths[:, :-step].ravel() for step in offsets])
     context = np.concatenate([paths[:, step:].ravel() for step in offsets])
-    vectors = _skip_gram(centre, context, count, width=width, negatives=negatives, epochs=epochs, rng_seed=rng_seed)
+    vectors = _skip_gram(centre, context, count, width=width, negatives=negatives, steps=steps, rng_seed=rng_seed)
     return {label: vectors[at : at + snapshot.count(label)] for label, at in first.items()}
 
 
@@ -105,23 +106,22 @@ def _homogeneous(snapshot: Any) -> tuple[dict[str, int], tuple[np.ndarray, np.nd
 
 
 def _skip_gram(
-    centre: np.ndarray, context: np.ndarray, count: int, *, width: int, negatives: int, epochs: int, rng_seed: int
+    centre: np.ndarray, context: np.ndarray, count: int, *, width: int, negatives: int, steps: int, rng_seed: int
 ) -> np.ndarray:
     """Reference: Mikolov et al. 2013, equation 4; negatives are drawn by frequency to the power 3/4."""
     generator = torch.Generator().manual_seed(rng_seed)
-    inside = torch.nn.Parameter(torch.randn(count, width, generator=generator) / width)
+    inside = torch.nn.Parameter(torch.randn(count, width, generator=generator) / width**0.5)
     outside = torch.nn.Parameter(torch.zeros(count, width))
     optimizer = torch.optim.Adam([inside, outside], lr=0.02)
     often = torch.bincount(torch.as_tensor(context), minlength=count).double().pow(0.75)
     pairs = torch.stack([torch.as_tensor(centre), torch.as_tensor(context)])
-    for _ in range(epochs):
-        for batch in torch.randperm(pairs.shape[1], generator=generator).split(16384):
-            one, two = pairs[:, batch]
-            wrong = torch.multinomial(often, len(batch) * negatives, replacement=True, generator=generator)
-            near = (inside[one] * outside[two]).sum(1)
-            far = torch.einsum("nd,nkd->nk", inside[one], outside[wrong].view(len(batch), negatives, width))
-            loss = -F.logsigmoid(near).mean() - F.logsigmoid(-far).sum(1).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+    for _ in range(steps):
+        one, two = pairs[:, torch.randint(pairs.shape[1], (_PAIRS_A_STEP,), generator=generator)]
+        wrong = torch.multinomial(often, len(one) * negatives, replacement=True, generator=generator)
+        near = (inside[one] * outside[two]).sum(1)
+        far = torch.einsum("nd,nkd->nk", inside[one], outside[wrong].view(len(one), negatives, width))
+        loss = -F.logsigmoid(near).mean() - F.logsigmoid(-far).sum(1).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
     return inside.detach().numpy()
