@@ -101,17 +101,22 @@ def keep_shots(examples: LabelledImages, shots: int | None, *, rng_seed: int) ->
     return replace(examples, split=split)
 
 
-def leaking_edges(snapshot: Any, examples: LabelledImages) -> dict[EdgeType, np.ndarray]:
+def leaking_edges(
+    snapshot: Any, examples: LabelledImages, *, linked: Sequence[int] | np.ndarray = ()
+) -> dict[EdgeType, np.ndarray]:
     """Mask of edges to drop, so that no label outside train can reach a class embedding.
 
     Every relation between items and classes, whatever its name, loses its non-train items; held-out items lose all. An
     item counts as train only when all of its images are: a class embedding takes in every image of a linked item.
-    Shapes: edge type -> bool (edges,).
+    Items in `linked`, of held-out classes, keep theirs: a class of which a few images have come.
+    Shapes: linked (items,) of rows; edge type -> bool (edges,).
     """
     kept, gone = (np.zeros(snapshot.count(examples.item_label), dtype=bool) for _ in range(2))
     kept[examples.item_row[examples.of("train")]] = True
     kept[examples.item_row[examples.split != "train"]] = False
     gone[_items_of_classes(snapshot, examples)] = True
+    linked = np.asarray(linked, np.int64)
+    kept[linked], gone[linked] = True, False
     masks = {}
     for edge_type in snapshot.edge_types:
         mask = _leaks(snapshot, edge_type, examples, kept, gone)
