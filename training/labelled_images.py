@@ -43,6 +43,13 @@ class LabelledImages:
         """Example numbers of a split."""
         return np.flatnonzero(self.split == split)
 
+    def items_of(self, split: str, snapshot: Any) -> np.ndarray:
+        """Which items are in a split with all of their images. Shapes: (items,) bool."""
+        found = np.zeros(snapshot.count(self.item_label), dtype=bool)
+        found[self.item_row[self.of(split)]] = True
+        found[self.item_row[self.split != split]] = False
+        return found
+
     def units(self, split: str, image_ids: Sequence[str]) -> list[str]:
         """Image ids of a split, sorted; runs freeze their split as these lists."""
         return sorted({image_ids[row] for row in self.image_row[self.of(split)]})
@@ -108,9 +115,7 @@ def leaking_edges(snapshot: Any, examples: LabelledImages) -> dict[EdgeType, np.
     item counts as train only when all of its images are: a class embedding takes in every image of a linked item.
     Shapes: edge type -> bool (edges,).
     """
-    kept, gone = (np.zeros(snapshot.count(examples.item_label), dtype=bool) for _ in range(2))
-    kept[examples.item_row[examples.of("train")]] = True
-    kept[examples.item_row[examples.split != "train"]] = False
+    kept, gone = examples.items_of("train", snapshot), np.zeros(snapshot.count(examples.item_label), dtype=bool)
     gone[_items_of_classes(snapshot, examples)] = True
     masks = {}
     for edge_type in snapshot.edge_types:
