@@ -94,10 +94,11 @@ class StoredFeatures:
             return encode_patches(snapshot, opened, cache, self.store, self.reporter)
 
     def tail(self, blocks: int) -> Any:
-        """A copy of the image tower's last blocks with what follows, to be trained."""
-        from kg.encoders.tail import cut
+        """A copy of the image tower's last blocks, all where there are fewer, with what follows, to be trained."""
+        from kg.encoders.tail import count_blocks, cut
 
-        return cut(self.image_encoder(), blocks)
+        encoder = self.image_encoder()
+        return cut(encoder, min(blocks, count_blocks(encoder)))
 
     def entering(self, snapshot: Any, blocks: int) -> CachedEntering:
         """What enters the image tower's last blocks, through the cache."""

@@ -18,8 +18,10 @@ class Config(RecipeConfig):
     """What a GraphCLIP run can set."""
 
     task: str | None = Field(None, description="Classification task of the domain; unset: its only one.")
-    side_tasks: dict[str, float] = Field(
-        {}, description="Other tasks that train the same network -> weight of their loss beside the task's, which is 1."
+    side_tasks: dict[str, float] | Literal["all"] = Field(
+        {},
+        description="Other tasks that train the same network -> weight of their loss beside the task's, which is 1; "
+        "all: every other task of the domain, each with 1.",
     )
     layers: int = Field(2, ge=0, le=3, description="Message-passing layers; 0: the class node's own text only.")
     network: Form = Field("sage", description="Layer: sage, sage-project (neighbours pass a ReLU layer) or gatv2.")
@@ -51,7 +53,9 @@ class Config(RecipeConfig):
         description="Node type -> where its features come from: text (all of text_features), clip, sentence or visual "
         "(images of linked items); unset: visual for items, text for others.",
     )
-    unlock_blocks: int = Field(0, ge=0, le=48, description="Last blocks of the image tower that learn; 0: frozen.")
+    unlock_blocks: int = Field(
+        0, ge=0, le=48, description="Last blocks of the image tower that learn, at most; 0: frozen."
+    )
     unlock_from_epoch: int = Field(10, ge=0, description="Epoch in which the last block begins to learn.")
     unlock_every: int = Field(2, ge=1, description="Epochs until one more block learns.")
     unlock_rate: float = Field(0.1, gt=0, le=1, description="Learning rate of the tower, as a share of the rate.")

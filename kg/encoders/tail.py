@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from kg.encoders.blocks import Tail
 
-__all__ = ["cut", "entering_shape", "front", "with_tail"]
+__all__ = ["count_blocks", "cut", "entering_shape", "front", "with_tail"]
 
 
 def cut(encoder: ImageEncoder, blocks: int) -> Tail:
@@ -35,6 +35,11 @@ def cut(encoder: ImageEncoder, blocks: int) -> Tail:
 
     form = _form(encoder, blocks)
     return Tail(form, form.without_front(copy.deepcopy(encoder.module), blocks), blocks)
+
+
+def count_blocks(encoder: ImageEncoder) -> int:
+    """How many blocks a tower has. Raises: EncoderError for one that cannot be cut."""
+    return len(_form(encoder, 1).blocks(encoder.module))
 
 
 def front(encoder: ImageEncoder, batch: Tensor, *, blocks: int) -> np.ndarray:

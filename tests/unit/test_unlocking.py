@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 
 import numpy as np
 import pytest
@@ -12,14 +13,18 @@ from torch.nn import functional as F
 
 from kg.encoders.image import load_image_encoder
 from kg.encoders.tail import cut, front, with_tail
+from kg.encoders.tower import ImageTower
 from kg.errors import EncoderError, RecipeConfigError
+from kg.progress import SilentReporter
 from kg.store import Store
 from tests.support.coloured import picture
 from tests.support.memory_snapshot import Images, craft_snapshot
+from training import run as runs
 from training.checkpoint import load_weights, seed_all
 from training.engine import count_parameters, fit
 from training.features import StoredFeatures
 from training.recipes.graphclip import Config, GraphClip
+from training.run_folder import RunFolder
 from training.unlocking import Schedule, check_room
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -150,8 +155,6 @@ def test_the_tower_learns_and_what_is_published_is_what_was_trained(world, tmp_p
 
 
 def _listening(kind):
-    from kg.progress import SilentReporter
-
     return type("Listening", (kind, SilentReporter), {})()
 
 
@@ -180,3 +183,23 @@ def test_tokens_that_do_not_fit_on_the_disk_are_refused_before_anything_is_compu
         RecipeConfigError, match=r"unlock_blocks=2: .* 100,000 images takes 112\.7 GiB .* 10\.0 GiB are"
     ):
         check_room(tmp_path, images=100_000, shapes=shapes, free=lambda _: 10 * 2**30)
+
+
+def test_a_published_version_keeps_the_frozen_tower_that_its_classes_are_made_of(world, tmp_path):
+    """From the artefacts alone: the same class vectors, and new pictures as the trained tower sees them."""
+    snapshot, features = world
+    recipe = built(world, text_features=("clip",))
+    recipe.start_epoch(2)
+    with torch.no_grad():
+        for parameter in recipe.network().tower.tail.parameters():
+            parameter.mul_(1.05)
+    folder = RunFolder.create(features.store, "graphclip", recipe.config, snapshot={"recipe": "graphclip"})
+    runs._write_model(folder, recipe, features)
+    ImageTower(recipe.seen.image_encoder()).save(folder.path / "tower")
+    (features.store.models).mkdir(exist_ok=True)
+    shutil.move(folder.path, features.store.models / "v1")
+    opened = runs.open_model(features.store, "v1", snapshot, SilentReporter())
+    opened.encoders.texts = features.texts
+    assert torch.allclose(opened.encode_classes(snapshot), recipe.encode_classes(snapshot), atol=1e-6)
+    assert np.allclose(opened.seen.images(snapshot)[0], recipe.seen.images(snapshot)[0], atol=1e-5)
+    assert np.allclose(features.images(snapshot)[0], opened.encoders.images(snapshot)[0], atol=1e-6)

@@ -32,7 +32,7 @@ from training.models.class_encoder import ClassEncoder, ImageProjection
 from training.node_features import check_sources
 from training.readings import ReadFeatures, with_words
 from training.registry import Batch, recipe
-from training.side_tasks import check_side_tasks, merged_masks, prepare_side_task
+from training.side_tasks import check_side_tasks, merged_masks, prepare_side_task, with_side_tasks
 from training.unlocking import Schedule, Seen, UnlockedTower
 
 __all__ = ["Config", "GraphClip"]
@@ -74,8 +74,8 @@ class GraphClip:
         self.create(snapshot, encoders)
         image_feat, readable = self.encoders.images(snapshot)
         self.image_feat = torch.as_tensor(np.array(image_feat, np.float32))
-        if self.config.unlock_blocks:
-            self.encoders.check_room(snapshot, self.config.unlock_blocks)
+        if self._network.tower is not None:
+            self.encoders.check_room(snapshot, self._network.tower.schedule.blocks)
         self.examples = self._label(readable, self.config.task)
         beside = [self._label(readable, name) for name in self.config.side_tasks]
         drop = merged_masks([leaking_edges(snapshot, examples) for examples in (self.examples, *beside)])
@@ -93,7 +93,8 @@ class GraphClip:
 
     def create(self, snapshot: Any, encoders: Any) -> None:
         """Create the network alone, for weights that were trained before; then images and classes can be encoded."""
-        config, (task, _) = self.config, snapshot.domain.task(self.config.task)
+        self.config = config = with_side_tasks(self.config, snapshot.domain)
+        task, _ = snapshot.domain.task(config.task)
         self.tasks, self.item_edge = (task,), tuple(snapshot.domain.task_edge_type(task))
         check_phrases(config.phrases, snapshot.domain)
         check_side_tasks(config.side_tasks, snapshot.domain, task=task, layers=config.layers)
@@ -112,8 +113,8 @@ class GraphClip:
         )
         self._network = network = self._create(snapshot.domain)
         if config.unlock_blocks:
-            schedule = Schedule(config.unlock_blocks, config.unlock_from_epoch, config.unlock_every)
             tail = self.encoders.tail(config.unlock_blocks)
+            schedule = Schedule(tail.blocks, config.unlock_from_epoch, config.unlock_every)
             network.tower = UnlockedTower(tail, schedule, rate_share=config.unlock_rate)
             self.seen = Seen(self.encoders, network.tower)
         else:
