@@ -35,6 +35,12 @@ class Features(Protocol):
         Shapes: (images, tokens, width), (images,) bool.
         """
 
+    def entering(self, snapshot: Any, blocks: int) -> Any:
+        """What enters the image tower's last blocks (`training.unlocking.Entering`), for recipes that train those."""
+
+    def tail(self, blocks: int) -> Any:
+        """A copy of the image tower's last blocks with what follows (`kg.encoders.blocks.Tail`), to be trained."""
+
     def image_width(self) -> int:
         """Length of an image's vector."""
 
@@ -118,6 +124,34 @@ class StoredFeatures:
                 snapshot, opened, cache, self.store, self.reporter, encode=lambda pixels: encode(pixels).numpy()
             )
 
+    def tail(self, blocks: int) -> Any:
+        """A copy of the image tower's last blocks, all where there are fewer, with what follows, to be trained."""
+        from kg.encoders.tail import count_blocks, cut
+
+        encoder = self.image_encoder()
+        return cut(encoder, min(blocks, count_blocks(encoder)))
+
+    def entering(self, snapshot: Any, blocks: int) -> CachedEntering:
+        """What enters the image tower's last blocks, through the cache."""
+        from kg.encoders.features import encode_entering
+        from kg.encoders.tail import entering_shape
+
+        encoder = self._encoder("image")
+        folder = self.store.features / f"{encoder.fingerprint}-last-{blocks}"
+        cache = FeatureCache(folder, shape=entering_shape(encoder.opened(), blocks=blocks))
+        encode_entering(snapshot, encoder.opened(), cache, self.store, self.reporter, blocks=blocks)
+        return CachedEntering(cache, list(snapshot.images.sha256))
+
+    def check_room(self, snapshot: Any, blocks: int) -> None:
+        """Say what unlocking so many blocks, one after the other, will keep on disk. Raises: RecipeConfigError."""
+        from kg.encoders.tail import entering_shape
+        from training.unlocking import check_room
+
+        encoder = self.image_encoder()
+        shapes = [entering_shape(encoder, blocks=stage) for stage in range(1, blocks + 1)]
+        needed = check_room(self.store.folder, images=len(snapshot.images.sha256), shapes=shapes)
+        self.reporter.note(f"unlocking {blocks} blocks: what enters them will take {needed / 2**20:,.0f} MiB on disk")
+
     def image_width(self) -> int:
         """Length of an image's vector."""
         return self._encoder("image").dim
@@ -172,6 +206,19 @@ class StoredFeatures:
             load = _load_image if name == "image" else _load_text
             self._encoders[name] = _LazyEncoder(spec, load, self._known.get(name, {}))
         return self._encoders[name]
+
+
+class CachedEntering:
+    """What enters the last blocks of a tower, from the cache, of a snapshot's images by row."""
+
+    def __init__(self, cache: FeatureCache, sha256: list[str]) -> None:
+        self._cache, self._sha256 = cache, sha256
+
+    def rows(self, images: np.ndarray) -> Any:
+        """Of some images. Shapes: (n,) of image rows -> (n, *entering)."""
+        import torch
+
+        return torch.from_numpy(self._cache.get([self._sha256[row] for row in images])[0])
 
 
 class _LazyEncoder:

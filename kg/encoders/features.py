@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
 
     from kg.snapshots.snapshot import Snapshot
 
-__all__ = ["encode_images", "encode_patches", "encode_texts", "fill_images", "open_cache", "vectors_of_texts"]
+__all__ = [
+    "encode_entering",
+    "encode_images",
+    "encode_patches",
+    "encode_texts",
+    "fill_images",
+    "open_cache",
+    "vectors_of_texts",
+]
 
 _TEXTS_A_ROUND = 256
 _CPU_BATCH_IMAGES = 8
@@ -134,6 +143,25 @@ def encode_patches(
             )
             cache.flush()
     return cache.get(images.sha256)
+
+
+def encode_entering(
+    snapshot: Snapshot, encoder: ImageEncoder, cache: FeatureCache, store: Store, reporter: Reporter, *, blocks: int
+) -> None:
+    """Bring what enters the tower's last `blocks` blocks into the cache, for all images that can be read.
+
+    Raises: StoreError, EncoderError for a tower that cannot be cut there.
+    """
+    from kg.encoders.tail import front
+
+    images = snapshot.images
+    uris = dict(zip(images.sha256, images.uri, strict=True))
+    missing = cache.missing(images.sha256)
+    if missing:
+        encode = partial(front, encoder, blocks=blocks)
+        with reporter.stage(f"images up to the last {blocks} blocks ({encoder.name})", len(missing)) as advance:
+            _encode_missing(missing, uris, encoder, encode, cache, store, advance)
+            cache.flush()
 
 
 def _encode_missing(missing, uris, encoder, encode, cache, store, advance) -> list[str]:
