@@ -36,6 +36,8 @@ class Question(NamedTuple):
     category: str
     images: tuple[str, ...]
     texts: tuple[str, ...]
+    kind: str = ""
+    """What within the category."""
 
 
 class Suite(NamedTuple):
@@ -44,6 +46,8 @@ class Suite(NamedTuple):
     name: str
     questions: list[Question]
     left_out: Counter[str]
+    pictures: Mapping[str, Any] | None = None
+    """Image -> its file, or its pixels (height, width, 3) uint8; None where only vectors are to be had."""
 
 
 class Part(NamedTuple):
