@@ -18,6 +18,7 @@ SEED_RANGES: dict[str, range] = {
     "floor_test": range(2_600_000_000, 2_700_000_000),
     "gallery": range(2_700_000_000, 2_800_000_000),
     "unit_tests": range(2_800_000_000, 2_900_000_000),
+    "suite_valid": range(2_900_000_000, 3_000_000_000),
 }
 """Purpose -> its own seeds; the ranges are disjoint and a test keeps them so."""
 

