@@ -19,6 +19,7 @@ from kg.errors import SchemaViolation, StatementError
 from kg.graph import Graph
 
 __all__ = [
+    "TEXT_TASK",
     "Cardinality",
     "Domain",
     "EdgeType",
@@ -37,6 +38,8 @@ EdgeType = tuple[str, str, str]
 
 BROADER = "BROADER"
 """Relation from a class to the one that it belongs to, within a facet."""
+TEXT_TASK = "text"
+"""Task of every domain, without classes: which images does a text mean? No domain file declares it."""
 CONCEPT = "Concept"
 """Label of a class above others for which the domain has no node of its own."""
 _SCHEMAS = Path(__file__).parent / "schemas"
@@ -180,6 +183,8 @@ class Domain(_Part):
                     raise ValueError(f"relation {relation.type}: no node type {label!r}")
         if self.item not in self.node_types:
             raise ValueError(f"item: no node type {self.item!r}")
+        if TEXT_TASK in self.tasks:
+            raise ValueError(f"task {TEXT_TASK}: searching by text has that name in every domain; take another")
         for name, task in self.tasks.items():
             if (self.item, task.relation, task.target) not in self.edge_types:
                 raise ValueError(f"task {name}: no relation ({self.item})-[{task.relation}]->({task.target})")
@@ -219,6 +224,10 @@ class Domain(_Part):
         if name not in self.tasks:
             raise SchemaViolation(f"{self.domain}: no task {name!r}; choose one of {', '.join(self.tasks)}")
         return name, self.tasks[name]
+
+    def task_name(self, name: str | None = None) -> str:
+        """Like `task`, the name alone; `text`, which has no classes, is one too. Raises: SchemaViolation."""
+        return TEXT_TASK if name == TEXT_TASK else self.task(name)[0]
 
     def task_edge_type(self, name: str | None = None) -> EdgeType:
         """(item, relation, class label) of a task."""

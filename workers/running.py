@@ -90,7 +90,7 @@ def _under_lease(lease: Lease, contract: type[_P], work: Work[_P]) -> str | None
 
 def _workplace(lease: Lease, store: Store, name: str) -> Workplace:
     shared = lease.said.get("shared") == lease.step
-    return Workplace(settings(), lease.graph, store, StepReporter(lease, name), shared=shared)
+    return Workplace(settings(), lease.graph, store, StepReporter(lease, name), lease.job, shared=shared)
 
 
 def _expect(lease: Lease, plan: list[Mapping[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from celery import Task, shared_task
 
+from kg.classify import similar_to_text
 from kg.curation.filling import classify_new
 from kg.errors import KorvaiError, SchemaViolation
 from kg.schema import load_domain
@@ -35,6 +36,7 @@ __all__ = [
     "publish",
     "pull",
     "refresh",
+    "search",
     "train",
     "validate",
 ]
@@ -159,6 +161,14 @@ def explain(work: Workplace, args: contracts.Explain) -> Ids:
     if not found.kept:
         raise SchemaViolation(f"explaining {args.image[:60]!r}: no image of the graph; give a sha256 or an item's key")
     return {"explanation": found.explanation.id, "sentence": found.explanation.sentence}
+
+
+@_step(contracts.Search)
+def search(work: Workplace, args: contracts.Search) -> Ids:
+    found = similar_to_text(work.graph, work.settings, args.text, domain=args.domain, k=args.k)
+    rows = [{"image_id": one.image_id, "rank": rank, "score": one.score} for rank, one in enumerate(found, 1)]
+    work.graph.run("jobs/write_found", job=work.job, rows=rows)
+    return {"found": len(rows), "model": found[0].version if found else None}
 
 
 def _config(work: Workplace, args: contracts.EncodeTexts | contracts.Train, snapshot: Snapshot) -> RecipeConfig:

@@ -14,7 +14,7 @@ from kg import failpoints
 from kg.graph import Graph
 from kg.progress import Reporter
 from kg.publishing.exporting import vectors_folder
-from kg.schema import Domain
+from kg.schema import TEXT_TASK, Domain
 from kg.store import Store
 
 __all__ = ["KEEP_SHADOWS", "remove_versions", "retire_outdated"]
@@ -31,7 +31,8 @@ def retire_outdated(graph: Graph, domain: Domain, task: str, *, token: int) -> i
     """
     kept = {"keep_shadows": KEEP_SHADOWS}
     outdated = graph.run("publish/find_outdated_sets", domain=domain.domain, task=task, token=token, **kept)
-    retire = load("publish/retire_set").fill(**{"class": domain.task(task)[1].target})
+    label = "Class" if task == TEXT_TASK else domain.task(task)[1].target
+    retire = load("publish/retire_set").fill(**{"class": label})
     for row in outdated:
         graph.run(retire, embedding_set=row["embedding_set"], token=token)
         failpoints.reach("publish.after_retiring")
