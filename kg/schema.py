@@ -19,6 +19,7 @@ from kg.errors import SchemaViolation, StatementError
 from kg.graph import Graph
 
 __all__ = [
+    "TEXT_TASK",
     "Cardinality",
     "Domain",
     "EdgeType",
@@ -37,6 +38,8 @@ EdgeType = tuple[str, str, str]
 
 BROADER = "BROADER"
 """Relation from a class to the one that it belongs to, within a facet."""
+TEXT_TASK = "text"
+"""Task of every domain, without classes: which images does a text mean? No domain file declares it."""
 CONCEPT = "Concept"
 """Label of a class above others for which the domain has no node of its own."""
 _SCHEMAS = Path(__file__).parent / "schemas"

@@ -56,6 +56,7 @@ _SHOWN = (
     "attribute_swap", "relation_swap", "count", "negation", "length", LONG, UNSEEN, "held_out_templates", "mean",
     "image_top1", "text_top1",
 )  # fmt: skip
+_VALID_IMAGES, _FRESH_IMAGES = 300, 500
 _LEVEL = 0.95
 
 
@@ -89,9 +90,10 @@ class StructureTable:
             (MOSAIC, TUNED, "attribute_swap"), (MOSAIC, TUNED, "relation_swap"),
         ):  # fmt: skip
             if pairs := self._pairs(ours, other):
-                yield f"share of {other}'s {part} errors that {ours} removes", [
-                    errors_removed(a, b, part) for a, b in pairs
-                ]
+                yield (
+                    f"share of {other}'s {part} errors that {ours} removes",
+                    [errors_removed(a, b, part) for a, b in pairs],
+                )
         for ours, other, part in (
             (MOSAIC, STRUCTURE, UNSEEN), (MOSAIC, STRUCTURE, LONG), (STRUCTURE, TUNED, "image_top1"),
             (MOSAIC, TUNED, "image_top1"),
@@ -109,7 +111,7 @@ def evaluate_structure(
     base: str = BASE,
     seeds: int = 5,
     arms: Sequence[str] = tuple(ARMS),
-    images: int = 6000,
+    images: int = 4000,
     items_per_part: int = 350,
     split: str = "test",
     overrides: Mapping[str, Any] | None = None,
@@ -187,7 +189,7 @@ class _Bench:
     def _data(self) -> CaptionedImages:
         told = {
             split: rendered_training(self.store, images=count, split=split, reporter=self.reporter)
-            for split, count in (("train", self._images), ("valid", 500))
+            for split, count in (("train", self._images), ("valid", _VALID_IMAGES))
         }
         return drawn_images(
             told, {split: self._tokens(part.pictures) for split, part in told.items()}, may_say=_may_say
@@ -197,7 +199,7 @@ class _Bench:
     def _questions(self) -> tuple[Any, np.ndarray, Any, np.ndarray]:
         suite = rendered_suite(self.store, items_per_part=self._items, split=self._split, reporter=self.reporter)
         pictures = [suite.pictures[question.images[0]] for question in suite.questions]
-        fresh = rendered_training(self.store, images=500, split=self._split, rng_seed=1, reporter=self.reporter)
+        fresh = rendered_training(self.store, images=_FRESH_IMAGES, split=self._split, rng_seed=1, reporter=self.reporter)
         return suite, self._tokens(pictures), fresh, self._tokens(fresh.pictures)
 
     def _tokens(self, pictures: Any) -> np.ndarray:

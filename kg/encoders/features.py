@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from kg.snapshots.snapshot import Snapshot
 
-__all__ = ["encode_images", "encode_patches", "encode_texts", "open_cache", "vectors_of_texts"]
+__all__ = ["encode_by", "encode_images", "encode_patches", "encode_texts", "open_cache", "vectors_of_texts"]
 
 _TEXTS_A_ROUND = 256
 _CPU_BATCH_IMAGES = 8
@@ -77,15 +77,8 @@ def encode_images(
     Shapes: (images, dim) float32, (images,) bool, in the snapshot's order.
     Raises: StoreError.
     """
-    images = snapshot.images
-    uris = dict(zip(images.sha256, images.uri, strict=True))
-    missing = cache.missing(images.sha256)
-    if missing:
-        with reporter.stage(f"images to vectors ({encoder.name})", len(missing), "images") as advance:
-            unreadable = _encode_missing(missing, uris, encoder, encoder.encode, cache, store, advance)
-            cache.flush()
-        _name(unreadable, reporter)
-    return cache.get(images.sha256)
+    what = f"images to vectors ({encoder.name})"
+    return encode_by(encoder.encode, what, snapshot, encoder, cache, store, reporter)
 
 
 def encode_patches(
@@ -96,12 +89,30 @@ def encode_patches(
     Shapes: (images, tokens, dim) of the cache's type, (images,) bool, in the snapshot's order.
     Raises: StoreError, EncoderError for an encoder without patch tokens in that space.
     """
+    what = f"patches to vectors ({encoder.name})"
+    return encode_by(encoder.joint_patches, what, snapshot, encoder, cache, store, reporter)
+
+
+def encode_by(
+    encode: Callable[[Tensor], np.ndarray],
+    what: str,
+    snapshot: Snapshot,
+    encoder: ImageEncoder,
+    cache: FeatureCache,
+    store: Store,
+    reporter: Reporter,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `encode` makes of all images, told as `what`, and which images could be read; the encoder preprocesses.
+
+    Shapes: (images, …) of the cache's type, (images,) bool, in the snapshot's order.
+    Raises: StoreError.
+    """
     images = snapshot.images
     uris = dict(zip(images.sha256, images.uri, strict=True))
     missing = cache.missing(images.sha256)
     if missing:
-        with reporter.stage(f"patches to vectors ({encoder.name})", len(missing), "images") as advance:
-            _name(_encode_missing(missing, uris, encoder, encoder.joint_patches, cache, store, advance), reporter)
+        with reporter.stage(what, len(missing), "images") as advance:
+            _name(_encode_missing(missing, uris, encoder, encode, cache, store, advance), reporter)
             cache.flush()
     return cache.get(images.sha256)
 

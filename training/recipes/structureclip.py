@@ -1,5 +1,5 @@
-"""Structure-CLIP: does a model tell sentences of the same words apart, when it has seen false ones made from scene graphs
-and reads the triples of every sentence?
+"""Structure-CLIP: does a model tell sentences of the same words apart, when it has seen false ones made from scene
+graphs, and reads the triples of every sentence?
 
 Two forms, because paper and published code differ:
 
@@ -31,6 +31,7 @@ from training.structure.batches import Plan
 from training.structure.recipe import CaptionRecipe, StructureConfig
 
 __all__ = ["Config", "StructureClip"]
+
 
 class Config(StructureConfig):
     """What a Structure-CLIP run can set."""

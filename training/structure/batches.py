@@ -82,14 +82,17 @@ class _Text(NamedTuple):
 def make_batch(rows: np.ndarray, data: CaptionedImages, inputs: Inputs, *, plan: Plan, rng: random.Random) -> Batch:
     """One caption an image, its sub-graphs and false forms of each, as the plan wants them."""
     texts = [text for n, row in enumerate(rows) for text in _texts(n, data.captions_of[int(row)], data, plan, rng)]
+    said = [one.text for one in texts]
+    known = set(said)
     false = [
         (k, wrong)
         for k, one in enumerate(texts)
         for wrong in data.false_texts(
             one.text, one.caption, rng, kinds=plan.kinds, most=plan.false_texts, part=one.part
         )
+        if wrong not in known  # false of its own picture, but another one brought these very words
     ]
-    said, wrong = [one.text for one in texts], [text for _, text in false]
+    wrong = [text for _, text in false]
     return {
         "image": torch.from_numpy(data.tokens[np.asarray(rows)].astype(np.float32)),
         "text": inputs.tokens(said),
@@ -101,9 +104,7 @@ def make_batch(rows: np.ndarray, data: CaptionedImages, inputs: Inputs, *, plan:
     }
 
 
-def _texts(
-    n: int, captions: Sequence[Captioned], data: CaptionedImages, plan: Plan, rng: random.Random
-) -> list[_Text]:
+def _texts(n: int, captions: Sequence[Captioned], data: CaptionedImages, plan: Plan, rng: random.Random) -> list[_Text]:
     caption = rng.choice(captions)
     parts = subgraph_texts(data.tell(caption.text).scene, rng, most=plan.subgraphs) if plan.subgraphs else []
     return [_Text(n, caption.text, caption, False)] + [

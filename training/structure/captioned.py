@@ -48,6 +48,8 @@ class CaptionedImages:
     may_say: Callable[[str], bool] = _anything
     """False of texts that training must not see, such as those with a held-out compound."""
     parser: str = "words"
+    readable: np.ndarray | None = None
+    """Shapes: (images,) bool; None: all of them."""
     _told: dict[str, Told] = field(default_factory=dict)
 
     @cached_property
@@ -62,7 +64,7 @@ class CaptionedImages:
         """Numbers of a split's images that have a caption. Raises: EmptySplit."""
         rows = [row for row in self.rows.get(split, ()) if row in self.captions_of]
         if not rows:
-            raise EmptySplit(f"no image of {split} has a caption; import captions (korvai import captions) or more images")
+            raise EmptySplit(f"no image of {split} has a caption; import captions or more images")
         return np.asarray(rows)
 
     def tell(self, text: str) -> Told:
@@ -72,13 +74,13 @@ class CaptionedImages:
         return self._told[text]
 
     def false_texts(
-        self, text: str, caption: Captioned, rng: random.Random, *, kinds: tuple[str, ...], most: int, part: bool = False
+        self, text: str, of: Captioned, rng: random.Random, *, kinds: tuple[str, ...], most: int, part: bool = False
     ) -> list[str]:
-        """At most `most` sentences that are almost `text` and false of the caption's image; `part`: of a sub-graph."""
+        """At most `most` sentences almost like `text` and false of the image of caption `of`; `part`: a sub-graph."""
         if not most:
             return []
         made = make_negatives(
-            text, caption.scene, self.plausible, rng=rng, truth=caption.truth, whole=caption.whole or part, kinds=kinds
+            text, of.scene, self.plausible, rng=rng, truth=of.truth, whole=of.whole or part, kinds=kinds
         )
         texts = [negative.text for negative in made if self.may_say(negative.text)]
         return rng.sample(texts, min(most, len(texts)))

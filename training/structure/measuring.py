@@ -1,4 +1,4 @@
-"""How right is a recipe on the rendered suite, part by part, and how well does it find fresh pictures by their caption?"""
+"""How right is a recipe on the rendered suite, part by part, and does it find fresh pictures by their caption?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What do the frozen blocks make of pictures, and how do drawn pictures with captions become something to learn from?"""
+"""What do the frozen blocks make of pictures, and how do drawn pictures with captions become examples to learn from?"""
 
 from __future__ import annotations
 
@@ -46,9 +46,8 @@ def tokens_of(
     place = store.features / f"{encoder.fingerprint}-before-{blocks}" / f"{_digest(pictures)}.npy"
     if not place.is_file():
         with reporter.stage("pictures to tokens", len(pictures), "pictures") as advance:
-            made = np.concatenate(
-                [_encoded(pictures[at : at + _AT_ONCE], encoder, blocks, advance) for at in range(0, len(pictures), _AT_ONCE)]
-            )
+            starts = range(0, len(pictures), _AT_ONCE)
+            made = np.concatenate([_encoded(pictures[at : at + _AT_ONCE], encoder, blocks, advance) for at in starts])
         with atomic_write(place) as file:
             np.save(file, made, allow_pickle=False)
     return np.load(place, mmap_mode="r")

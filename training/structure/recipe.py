@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -14,10 +15,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from kg.encoders.image import ImageEncoder
+from kg.errors import RecipeConfigError
 from kg.scenes.negatives import KINDS
+from kg.schema import TEXT_TASK
 from training.registry import Batch, RecipeConfig
 from training.structure.batches import KEYS, Inputs, Plan, make_batch
 from training.structure.captioned import CaptionedImages
+from training.structure.from_snapshot import captioned_images
 from training.structure.network import StructureNet
 
 __all__ = ["CaptionRecipe", "StructureConfig"]
@@ -41,7 +46,7 @@ class StructureConfig(RecipeConfig):
     )
     negative_kinds: tuple[str, ...] = Field(KINDS, description="Kinds of false texts, of kg/scenes/negatives.py.")
     negatives_per_text: int = Field(1, ge=0, le=5, description="False texts of each text; 0: none.")
-    task: str | None = Field(None, description="Name under which the set is published.")
+    task: str | None = Field(None, description="Not used: the set is published as task `text`.")
     accelerator: str = Field("cpu", description="Cached tokens are on the CPU.")
     threads: int = Field(1, ge=1, description="Of torch in training.")
     split_seed: int = Field(0, ge=0, description="Seed of the split of a snapshot's images.")
@@ -74,21 +79,27 @@ class CaptionRecipe:
 
     # -- the protocol --------------------------------------------------------------------------------------------------
 
-    def build(self, snapshot: CaptionedImages, encoders: Any) -> None:
-        """From pictures and captions, and the image-text model (`encoders.clip`: kg.encoders.clip_models.ClipModel).
+    def build(self, snapshot: Any, encoders: Any) -> None:
+        """From a snapshot and its features, or from CaptionedImages and the image encoder that made their tokens.
 
         Raises: EmptySplit, RecipeConfigError.
         """
-        self.data, model = snapshot, encoders.clip
-        self.inputs = Inputs(model.tokenizer, snapshot)
-        config = self.config
+        self.snapshot, self.encoders, config = snapshot, encoders, self.config
+        drawn = isinstance(snapshot, CaptionedImages)
+        self.encoder: ImageEncoder = encoders if drawn else encoders.image_encoder()
+        if self.encoder.clip is None:
+            raise RecipeConfigError(f"{self.encoder.name} has no text tower; set KORVAI_VISION_ENCODER to one that has")
+        self.data = snapshot if drawn else captioned_images(snapshot, encoders, config)
+        self.tasks = (TEXT_TASK,)
+        model = self.encoder.clip
+        self.inputs = Inputs(model.tokenizer, self.data)
         self.net = StructureNet(
             model.model,
             trained_blocks=config.trained_blocks,
             knowledge_weight=self.knowledge_weight,
             layers=self.knowledge_layers,
         )
-        self._train = snapshot.of("train")
+        self._train = self.data.of("train")
         self._measured: dict[str, Batch] = {}
 
     def module(self) -> nn.Module:
@@ -132,6 +143,7 @@ class CaptionRecipe:
             "composed": float((found + preferred) / 2),
             "preferred": float(preferred),
             "found_top1": float(found),
+            "examples": float(len(image)),
         }
 
     def encode_images(self, images: Any) -> Tensor:
@@ -156,6 +168,31 @@ class CaptionRecipe:
     def encode_classes(self, snapshot: Any, classes: Sequence[str] | None = None) -> Tensor:
         """Never: there are no classes. Raises: NotImplementedError."""
         raise NotImplementedError("recipes that learn from captions have no classes; ask by text")
+
+    # -- a run's, see training/run_text.py -----------------------------------------------------------------------------
+
+    temperature: float = 1.0
+
+    def network(self) -> nn.Module:
+        """What a finished run keeps the weights of."""
+        return self.net
+
+    def frozen_splits(self) -> dict[str, list[str]]:
+        """Split -> sha256 of its images."""
+        sha256 = self.snapshot.images.sha256
+        return {split: [sha256[row] for row in rows] for split, rows in self.data.rows.items()}
+
+    def splits(self) -> tuple[str, ...]:
+        """Splits beside train that have captioned images."""
+        known = self.data.captions_of
+        return tuple(s for s in self.data.rows if s != "train" and any(row in known for row in self.data.rows[s]))
+
+    def trained_encoder(self) -> ImageEncoder:
+        """The image-text model as it is now, as an encoder of its own; without the knowledge encoder."""
+        clip = self.encoder.clip
+        trained = deepcopy(clip)
+        trained.model.load_state_dict(self.net.clip.state_dict())
+        return ImageEncoder(trained)
 
     # -- beneath -------------------------------------------------------------------------------------------------------
 
