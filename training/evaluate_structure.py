@@ -7,6 +7,7 @@ chosen by is its `valid` split, and `test` is asked once. A seed is one of train
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ _SHOWN = (
 )  # fmt: skip
 _VALID_IMAGES, _FRESH_IMAGES = 300, 500
 _LEVEL = 0.95
+_PLAIN, _CURVE, _SHARES = "plain/", "curve/", (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass
@@ -78,13 +80,29 @@ class StructureTable:
             for arm, found in self.figures.items()
         ]
         rows = [head, ["---"] * len(head), *body]
-        return [*(f"| {' | '.join(cells)} |" for cells in rows), "", *self.goals()]
+        return [*(f"| {' | '.join(cells)} |" for cells in rows), "", *self.goals(), *self._beside()]
 
     def goals(self) -> list[str]:
         """What the issue asks for, with its interval over seeds; empty where an arm is missing."""
-        return [f"- {words}: {_told(values)}" for words, values in self._comparisons()]
+        return [f"- {words}: {_told(values)}" for words, values in self.comparisons()]
 
-    def _comparisons(self) -> Iterator[tuple[str, list[float]]]:
+    def _beside(self) -> Iterator[str]:
+        """What publishing without triples costs, and the curve of mixed weights."""
+        if found := self.figures.get(STRUCTURE):
+            told = ", ".join(
+                f"{name.replace('_', ' ')} {_told([f[_PLAIN + name] for f in found])}" for name in _SHOWN[:2]
+            )
+            yield f"- {STRUCTURE} as published, its texts without their triples: {told}"
+        if found := self.figures.get(MOSAIC):
+            told = "; ".join(
+                f"{share:g}: {_told([f[f'{_CURVE}{share}/preferred'] for f in found])} preferred, "
+                f"{_told([f[f'{_CURVE}{share}/found_top1'] for f in found])} found"
+                for share in _SHARES
+            )
+            yield f"- {MOSAIC} mixed with the start, share of the start: valid {told}"
+
+    def comparisons(self) -> Iterator[tuple[str, list[float]]]:
+        """Name and one value a seed."""
         for ours, other, part in (
             (STRUCTURE, TUNED, "attribute_swap"), (STRUCTURE, TUNED, "relation_swap"),
             (MOSAIC, TUNED, "attribute_swap"), (MOSAIC, TUNED, "relation_swap"),
@@ -175,15 +193,23 @@ class _Bench:
                 fit(recipe, run_dir=place)
         recipe.module().eval()
         seconds = time.process_time() - started_s
-        found = {**self._measured(recipe), "seconds": seconds}
+        found = {**self._measured(arm, recipe), "seconds": seconds}
         self.arms.write(place, arm, found, seconds=seconds)
+        shutil.rmtree(place / "checkpoints", ignore_errors=True)
         self.reporter.note(f"{arm}, seed {seed}: mean {found['mean']:.3f}, {seconds:.0f} s of processor time")
         return found
 
-    def _measured(self, recipe: CaptionRecipe) -> dict[str, float]:
+    def _measured(self, arm: str, recipe: CaptionRecipe) -> dict[str, float]:
         suite, tokens, fresh, fresh_tokens = self._questions
         captions = [texts[0] for texts in fresh.captions]
-        return {**suite_figures(recipe, suite, tokens), **retrieval_top1(recipe, fresh_tokens, captions)}
+        found = {**suite_figures(recipe, suite, tokens), **retrieval_top1(recipe, fresh_tokens, captions)}
+        if arm == STRUCTURE:
+            plain = suite_figures(recipe, suite, tokens, knowledge=False)
+            found |= {_PLAIN + name: value for name, value in plain.items() if "/" not in name}
+        if arm == MOSAIC:
+            curve = recipe.interpolation(_SHARES)
+            found |= {f"{_CURVE}{point['keep']}/{name}": v for point in curve for name, v in point.items()}
+        return found
 
     @cached_property
     def _data(self) -> CaptionedImages:
@@ -199,7 +225,9 @@ class _Bench:
     def _questions(self) -> tuple[Any, np.ndarray, Any, np.ndarray]:
         suite = rendered_suite(self.store, items_per_part=self._items, split=self._split, reporter=self.reporter)
         pictures = [suite.pictures[question.images[0]] for question in suite.questions]
-        fresh = rendered_training(self.store, images=_FRESH_IMAGES, split=self._split, rng_seed=1, reporter=self.reporter)
+        fresh = rendered_training(
+            self.store, images=_FRESH_IMAGES, split=self._split, rng_seed=1, reporter=self.reporter
+        )
         return suite, self._tokens(pictures), fresh, self._tokens(fresh.pictures)
 
     def _tokens(self, pictures: Any) -> np.ndarray:
@@ -236,7 +264,7 @@ def _records(table: StructureTable, command: str) -> list[dict[str, Any]]:
             "unit": "share", "baseline": None, "ratio": None, "spread": float(np.std(values)), "n": len(values),
             "command": command,
         }
-        for words, values in table._comparisons()
+        for words, values in table.comparisons()
     ]  # fmt: skip
 
 

@@ -17,17 +17,20 @@ _FROM_LENGTH = 8
 _COMPOUNDS = ("held_out_attribute_object", "held_out_object_relation")
 
 
-def suite_figures(recipe: CaptionRecipe, suite: Suite, tokens: np.ndarray) -> dict[str, float]:
+def suite_figures(
+    recipe: CaptionRecipe, suite: Suite, tokens: np.ndarray, *, knowledge: bool = True
+) -> dict[str, float]:
     """Share of questions in which the true sentence is nearer to its picture: each part, each kind within a part
     (`part/kind`), sentences of length 8 and more, unseen compounds, and the mean over parts.
 
-    A tie is wrong. Shapes: tokens (questions, tokens, width), one picture a question in the suite's order.
+    A tie is wrong. `knowledge`: with what triples add to texts, where the recipe has that.
+    Shapes: tokens (questions, tokens, width), one picture a question in the suite's order.
     """
     questions = suite.questions
     image = recipe.encode_images(tokens)
     texts = list(dict.fromkeys(text for question in questions for text in question.texts))
     row = {text: n for n, text in enumerate(texts)}
-    text = recipe.encode_texts(texts)
+    text = recipe.encode_texts(texts, knowledge=knowledge)
     true, false = (text[[row[question.texts[side]] for question in questions]] for side in (0, 1))
     right = ((image * true).sum(1) > (image * false).sum(1)).numpy()
     return _shares(questions, right)
