@@ -314,7 +314,7 @@ class _Answers:
     def encode_images(self, tokens):
         return F.normalize(torch.as_tensor(np.asarray(tokens, np.float32)), dim=-1)
 
-    def encode_texts(self, texts, *, knowledge=True):  # noqa: ARG002
+    def encode_texts(self, texts, *, knowledge=True):
         return F.normalize(torch.tensor([self._texts[text] for text in texts]), dim=-1)
 
 
