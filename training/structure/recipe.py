@@ -127,7 +127,10 @@ class CaptionRecipe:
         image = self.net.images(batch["image"])
         both = self.net.plain_texts(_stacked(batch["text"], batch["false"]))
         text, false = both[: len(batch["text"])], both[len(batch["text"]) :]
-        return self.losses(batch, image, text, false), {"scale": float(self.net.scale().detach())}
+        # Cosines in half precision are too coarse: two sentences often differ by less.
+        with torch.autocast(image.device.type, enabled=False):
+            losses = self.losses(batch, image, text, false)
+        return losses, {"scale": float(self.net.scale().detach())}
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Share of true sentences that are preferred to a false form, share of images found by their caption, and the
