@@ -247,6 +247,16 @@ def test_behind_the_frozen_blocks_the_network_is_the_encoder(encoder, tmp_path):
     assert np.array_equal(tokens_of(pictures, encoder, Store(tmp_path), **args), tokens)  # read, not made again
 
 
+def test_texts_that_go_together_by_length_get_the_vectors_that_each_has_alone(data, encoder, monkeypatch):
+    from training.structure import network
+
+    monkeypatch.setattr(network, "_TEXTS_TOGETHER", 2)
+    recipe = built(StructureClip, Config(knowledge_weight=0), data, encoder)
+    said = ["a red body", "a saree with a red body, a green border and a peacock on the body", "a", *CAPTIONS]
+    alone = torch.cat([recipe.encode_texts([text]) for text in said])
+    assert torch.allclose(recipe.encode_texts(said), alone, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("recipe_cls", "config"),
     [
