@@ -288,8 +288,8 @@ def test_without_negatives_and_knowledge_structure_clip_is_plain_fine_tuning(dat
     losses, _ = recipe.training_step(batch)
     image, text = recipe.net.images(batch["image"]), recipe.net.texts(batch["text"])
     clips = info_nce(image, text, scale=recipe.net.scale())
-    assert {key: float(value) for key, value in losses.items()} == pytest.approx(
-        {"contrast_loss": float(clips)}, abs=1e-5
+    assert {key: value.item() for key, value in losses.items()} == pytest.approx(
+        {"contrast_loss": clips.item()}, abs=1e-5
     )
 
 
