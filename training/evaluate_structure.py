@@ -37,7 +37,7 @@ from training.threads import torch_threads
 __all__ = ["ARMS", "BASE", "StructureTable", "evaluate_structure"]
 
 BASE = "korvai-small-objects"
-ZERO_SHOT, TUNED, NEGCLIP = "the base, untrained", "fine-tuned", "NegCLIP"
+ZERO_SHOT, TUNED, NEGCLIP = "the base", "fine-tuned", "NegCLIP"
 STRUCTURE, STRUCTURE_CODE = "Structure-CLIP", "Structure-CLIP as its code"
 NO_KNOWLEDGE, NO_FALSE = "Structure-CLIP without knowledge", "Structure-CLIP without false texts"
 MOSAIC, MOSAIC_NO_FALSE = "MosaiCLIP", "MosaiCLIP without false texts"
