@@ -7,6 +7,7 @@ chosen by is its `valid` split, and `test` is asked once. A seed is one of train
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -260,12 +261,16 @@ def _may_say(text: str) -> bool:
 def _records(table: StructureTable, command: str) -> list[dict[str, Any]]:
     return [
         {
-            "name": f"eval.structure.{words.replace(' ', '_').replace(',', '')}", "value": float(np.mean(values)),
+            "name": f"eval.structure.{_slug(words)}", "value": float(np.mean(values)),
             "unit": "share", "baseline": None, "ratio": None, "spread": float(np.std(values)), "n": len(values),
             "command": command,
         }
         for words, values in table.comparisons()
     ]  # fmt: skip
+
+
+def _slug(words: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
 
 
 def _told(values: Sequence[float]) -> str:
