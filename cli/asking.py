@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +12,13 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from cli import context
-from kg.errors import KorvaiError, StatementError
+from kg.errors import KorvaiError, SettingsError, StatementError
 
 if TYPE_CHECKING:
     from cypher import Statement
     from kg.classify import Score
     from kg.schema import Domain
+    from training.fusion.answering import Answer
 
 __all__ = ["register"]
 
@@ -35,16 +37,33 @@ def register(app: typer.Typer) -> None:
 
 def classify(
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE...", help="Image files; they need not be in the graph.")
-    ],
+        list[Path] | None, typer.Argument(metavar="[IMAGE...]", help="Image files; they need not be in the graph.")
+    ] = None,
     graph: Domain_ = "saree",
     task: Task_ = None,
     k: Annotated[int, typer.Option("-k", "--top", min=1, max=1000, help="How many classes to show.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file instead of a table.")] = False,
+    item: Annotated[
+        list[str] | None, typer.Option("--item", help="Key of an item of the graph; may be repeated.")
+    ] = None,
+    with_facts: Annotated[
+        bool, typer.Option("--with-facts", help="With --item: by its image and all that the graph knows of it.")
+    ] = False,
+    facts: Annotated[
+        str | None, typer.Option(help="With --with-facts: only these, comma separated; `` is the image alone.")
+    ] = None,
 ) -> None:
-    """Rank the classes of image files with the active model."""
+    """Rank the classes of image files, or of items of the graph, with the active model.
+
+    With [bold]--with-facts[/] what the museum already knows of an item speaks too, and what counted is told:
+    [bold]korvai classify --graph artgraph --task style --item KEY --with-facts[/]
+    """
     from kg.classify import classify_files
 
+    if bool(images) == bool(item) or (with_facts and not item):
+        raise SettingsError("classify: give image files, or --item KEY (and --with-facts where facts shall count)")
+    if item:
+        return _classify_items(item, graph, task, k, facts=facts, with_facts=with_facts, as_json=as_json)
     failed = False
     with context.graph() as opened:
         for path, answer in classify_files(opened, context.settings(), images, domain=graph, task=task, k=k):
@@ -59,6 +78,52 @@ def classify(
                 _show_scores(path, answer)
     if failed:
         raise typer.Exit(1)
+    return None
+
+
+def _classify_items(
+    keys: list[str], graph: str, task: str | None, k: int, *, facts: str | None, with_facts: bool, as_json: bool
+) -> None:
+    from kg.classify import classify_item
+    from kg.schema import load_domain
+
+    domain = load_domain(graph)
+    with context.graph() as opened:
+        if with_facts:
+            from training.fusion.curating import ask_with_facts
+
+            known = None if facts is None else [fact.strip() for fact in facts.split(",") if fact.strip()]
+            form = {"task": task, "facts": known, "reporter": context.reporter()}
+            for answer in ask_with_facts(opened, context.settings(), domain, keys, **form):
+                _show_answer(answer, k, as_json=as_json)
+            return
+        for key in keys:
+            scores = classify_item(opened, domain, task, key, k=k)
+            if as_json:
+                data = {"item": key, "classes": [vars(score) for score in scores]}
+                context.console.print_json(data=data, indent=None)
+            else:
+                _show_scores(key, scores)
+
+
+def _show_answer(answer: Answer, k: int, *, as_json: bool) -> None:
+    if as_json:
+        context.console.print_json(data={**asdict(answer), "ranking": answer.ranking[:k]}, indent=None)
+        return
+    form = {"box": None, "header_style": "bold", "title_justify": "left"}
+    table = Table("class", "probability", "", title=escape(answer.item), **form)
+    for class_key, probability in answer.ranking[:k]:
+        table.add_row(escape(class_key), f"{probability:7.1%}", "█" * round(30 * probability))
+    context.console.print(table)
+    (first, _), (second, _) = answer.ranking[:2]
+    counted = Table("what counted", "points", title=f"for {escape(first)}, against {escape(second)}", **form)
+    for part in answer.counted[:_LONGEST_LIST]:
+        keys = ", ".join(n.key for n in answer.neighbours if n.relation == part.fact)
+        counted.add_row(escape(f"{part.fact}: {keys}" if keys else part.fact), f"{part.points:+.2f}")
+    for alike in answer.alike:
+        counted.add_row(escape(f"like {alike.item} ({alike.class_key})"), f"{alike.points:+.2f}")
+    context.console.print(counted)
+    context.console.print()
 
 
 def cypher(
@@ -193,7 +258,7 @@ def _list_statements() -> None:
     context.console.print(table)
 
 
-def _show_scores(path: Path, scores: list[Score]) -> None:
+def _show_scores(path: Path | str, scores: list[Score]) -> None:
     table = Table(
         "class", "probability", "", box=None, header_style="bold", title_justify="left", title=escape(str(path))
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -57,7 +58,7 @@ def changes(
     with context.graph() as opened:
         old = _snapshot(opened, store, domain, since, task)
         found = changes_since(opened, store, old, reporter=context.reporter(), by_edits=False if compare else None)
-    _print_edits(found, limit)
+    _print_edits(_shown(found, old), limit)
     _print_changes(found, old)
     if found.changes:
         _print_stale(found, domain, task, hops)
@@ -119,16 +120,23 @@ def _has(store: Store, content_hash: str) -> bool:
     return any(Path(path).is_dir() for path in store.snapshots.glob(f"{content_hash[:12]}*"))
 
 
-def _print_edits(found: Since, limit: int) -> None:
-    if not found.edits:
+def _shown(found: Since, old: Snapshot) -> list[Edit]:
+    """Edits since the snapshot; those shortly before it, which are read with them, where only they explain it."""
+    pulled_at = datetime.fromisoformat(old.manifest["pulled_at"])
+    later = [edit for edit in found.edits if edit.at and edit.at >= pulled_at]
+    return later or (found.edits if found.changes else [])
+
+
+def _print_edits(edits: list[Edit], limit: int) -> None:
+    if not edits:
         return
     table = Table("kind", "what", "old", "new", "who", "when", "through", "edit", title="recorded edits")
-    for edit in found.edits[:limit]:
+    for edit in edits[:limit]:
         cells = (edit.kind, _what(edit), edit.old, edit.new, edit.who, _when(edit.at), edit.through, edit.id)
         table.add_row(*(escape(_short(cell)) for cell in cells))
     context.console.print(table)
-    if len(found.edits) > limit:
-        context.console.print(f"[dim]and {len(found.edits) - limit:,} more; --limit shows them[/]")
+    if len(edits) > limit:
+        context.console.print(f"[dim]and {len(edits) - limit:,} more; --limit shows them[/]")
 
 
 def _print_changes(found: Since, old: Snapshot) -> None:

@@ -272,17 +272,28 @@ def predict_command(
     task: Task_ = None,
     limit: Annotated[int | None, typer.Option(min=1, help="How many items are looked at, by their keys.")] = None,
     at_least: Annotated[float, typer.Option("--at-least", help="Propose only what is at least so probable.")] = 0.0,
+    with_facts: Annotated[
+        bool,
+        typer.Option("--with-facts", help="By the image and all else that the graph knows of the item."),
+    ] = False,
 ) -> None:
     """Propose a class for every item that has an image and no class, with the active model, by Cypher in the database.
 
     korvai predict --graph artgraph --task style --at-least 0.6
+    korvai predict --graph artgraph --task style --with-facts
     """
     from kg.curation.predictions import propose
     from kg.schema import load_domain
 
-    domain = load_domain(graph)
+    domain, reporter = load_domain(graph), context.reporter()
+    asked = {"task": task, "limit": limit, "at_least": at_least, "reporter": reporter}
     with context.graph() as opened:
-        made = propose(opened, domain, task=task, limit=limit, at_least=at_least, reporter=context.reporter())
+        if with_facts:
+            from training.fusion.curating import propose_with_facts
+
+            made = propose_with_facts(opened, context.settings(), domain, **asked)
+        else:
+            made = propose(opened, domain, **asked)
     context.console.print(
         f"{made.proposed:,} proposals for {made.looked_at:,} items without a class (set {made.embedding_set}); "
         f"{made.skipped:,} were decided before",
@@ -310,7 +321,7 @@ def list_predictions_command(
         )
     for row in rows:
         row["score"], row["at"] = round(row["score"], 4), row["at"].to_native().strftime("%Y-%m-%d %H:%M:%S")
-    columns = ["item", "class", "score", "state", "reviewer", "at", "id"]
+    columns = ["item", "class", "score", "state", "reviewer", "at", "method", "facts", "id"]
     _show_rows(rows, columns, as_json=as_json, nothing=f"no {state} predictions; `korvai predict` proposes")
 
 

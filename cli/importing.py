@@ -196,8 +196,19 @@ def import_csv_command(
 
 
 def import_descriptions_command(
-    file: Annotated[Path, typer.Argument(help="CSV with the columns type, node, text, source, licence, date.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="CSV: type, node, text, source, licence, date; or MediaWiki's extracts."),
+    ],
     domain: Domain = "artgraph",
+    format_: Annotated[str, typer.Option("--format", help="csv or mediawiki.")] = "csv",
+    type_: Annotated[
+        list[str] | None, typer.Option("--type", help="mediawiki: only nodes of this type; may be repeated.")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="mediawiki: of all the texts.")] = "CC BY-SA 4.0",
+    site: Annotated[
+        str, typer.Option(help="mediawiki: what a title is put behind where a page does not say its address.")
+    ] = "https://en.wikipedia.org/wiki/",
     delimiter: Annotated[str, typer.Option(help="What separates the columns.")] = ",",
     encoding: Annotated[str, typer.Option(help="Encoding of the file.")] = "utf-8",
     over_edits: OverEdits = False,
@@ -206,18 +217,24 @@ def import_descriptions_command(
     """Texts about nodes, each with its source, licence and date; models read them.
 
     korvai import descriptions texts.csv --graph saree
+    korvai import descriptions extracts.json --graph artgraph --format mediawiki --type Style
 
     type,node,text,source,licence,date
     Cluster,Kanchipuram,"Heavy silk with …",https://…,CC BY-SA 4.0,2026-01-31
     """
-    from kg.importers.descriptions import import_descriptions
+    from kg.importers.descriptions import import_descriptions, import_extracts
     from kg.schema import load_domain
     from kg.store import Store
 
-    form = {"delimiter": delimiter, "encoding": encoding, "dry_run": dry_run, "over_edits": over_edits}
+    if format_ not in ("csv", "mediawiki"):
+        raise SchemaViolation(f"--format {format_!r}: descriptions come as csv or mediawiki")
+    form = {"reporter": reporter(), "dry_run": dry_run, "over_edits": over_edits}
     with graph() as opened:
-        store = Store(settings().store_dir)
-        report = import_descriptions(opened, store, load_domain(domain), file, reporter=reporter(), **form)
+        place = opened, Store(settings().store_dir), load_domain(domain), file
+        if format_ == "mediawiki":
+            report = import_extracts(*place, labels=type_ or (), licence=licence, site=site, **form)
+        else:
+            report = import_descriptions(*place, delimiter=delimiter, encoding=encoding, **form)
     _show(report)
 
 

@@ -32,14 +32,17 @@ def register(app: typer.Typer) -> None:
 
 
 def submit(said: Mapping[str, Any]) -> None:
-    """Write a job down, queue it, and say how to follow it."""
+    """Write a job down, queue it, and say what it is expected to take and how to follow it."""
+    from workers.estimating import estimate
     from workers.kinds import request_of
     from workers.queue import submit as send
 
     request = request_of(said)
     with context.graph() as graph:
         job = send(context.settings(), graph, request)
+        expected = estimate(graph, request.kind, request.graph, getattr(request, "vision_encoder", None) or "")
     context.console.print(f"queued: [bold]{job}[/]; `korvai watch {job}` follows it", soft_wrap=True)
+    context.console.print(f"expected: {expected.line()}", soft_wrap=True)
 
 
 def jobs(
@@ -133,6 +136,10 @@ def _show_one(job: Job) -> None:
     context.console.print(table)
     if job.message:
         context.console.print(escape(job.message), soft_wrap=True)
+    if job.needs_mib is not None:
+        from workers.estimating import Estimate
+
+        context.console.print(f"expected: {Estimate(job.needs_mib, job.expected_s).line()}", soft_wrap=True)
     for key, value in job.result.items():
         text = value if isinstance(value, str) else json.dumps(value, default=str)
         context.console.print(f"{key}: {escape(text)}", soft_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -87,9 +87,13 @@ def pull(graph: Graph_ = "saree") -> None:
     with context.graph() as opened:
         snapshot = work(opened, load_domain(graph), Store(context.settings().store_dir), reporter=context.reporter())
     table = Table("node type", "nodes")
-    for label in snapshot.node_types:
-        table.add_row(label, f"{snapshot.count(label):,}")
+    counts = {label: snapshot.count(label) for label in snapshot.node_types}
+    for label, count in counts.items():
+        if count:
+            table.add_row(label, f"{count:,}")
     context.console.print(table)
+    if empty := sum(not count for count in counts.values()):
+        context.console.print(f"[dim]{empty} of the domain's node types have no nodes[/]")
     context.console.print(f"snapshot [bold]{snapshot.content_hash}[/]")
 
 
@@ -182,16 +186,42 @@ def promote(
     context.console.print(f"active now: embedding set [bold]{active.set}[/] of version {active.version}")
 
 
-def recipes() -> None:
-    """List the training recipes and what each can be told."""
+def recipes(
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="[RECIPE]", help="One of them: how its presets differ.")
+    ] = None,
+) -> None:
+    """List the training recipes and what each can be told; of one, the presets side by side."""
     from training.registry import get_recipe, recipe_names
 
+    if recipe is not None:
+        return _compare_presets(recipe)
     for name in recipe_names():
         entry = get_recipe(name)
         table = Table("key", "default", "what it is", title=name, title_justify="left")
         for key, field in entry.config_cls.model_fields.items():
             table.add_row(key, str(field.get_default(call_default_factory=True)), field.description or "")
         context.console.print(table)
+    context.console.print("[bold]korvai recipes RECIPE[/] shows how its presets differ")
+    return None
+
+
+def _compare_presets(recipe: str) -> None:
+    from training.configuration import PRESETS_DIR, preset_differences, preset_names
+    from training.registry import get_recipe
+
+    names = preset_names(recipe)
+    table = Table("key", *names, title=f"{recipe}: where presets differ", title_justify="left")
+    for key, values in preset_differences(get_recipe(recipe).config_cls, recipe).items():
+        table.add_row(key, *(_short(value) for value in values))
+    context.console.print(table)
+    context.console.print(f"why: the first lines of {PRESETS_DIR / recipe}/*.yaml", soft_wrap=True)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and len(value) > 1:
+        return f"{len(value)} given"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _configured(

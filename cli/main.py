@@ -29,6 +29,7 @@ from cli import (
     searching,
     services,
     structure,
+    summarising,
     validating,
 )
 from kg.errors import KorvaiError
@@ -48,6 +49,7 @@ for part in (
     demo,
     services,
     importing,
+    summarising,
     learning,
     jobs,
     measuring,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -10,14 +11,21 @@ from rich.table import Table
 
 from cli import context
 from kg.errors import StatementError
+from kg.store import Store
+
+if TYPE_CHECKING:
+    from kg.classify import Similar
+    from kg.scenes.asking import Answer
+    from kg.scenes.composing import Composition
 
 __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    """Add `korvai similar` and `korvai search`."""
+    """Add `korvai similar`, `korvai search` and `korvai publish-text`."""
     app.command("similar")(similar)
     app.command("search")(search)
+    app.command("publish-text", rich_help_panel="Learn")(publish_text)
 
 
 def similar(
@@ -52,40 +60,84 @@ def similar(
         for row in rows:
             context.console.print_json(data=vars(row), indent=None)
         return
-    table = Table("item", "cosine", "", box=None, header_style="bold")
-    for row in rows:
-        table.add_row(escape(row.item), f"{row.score:.4f}", "█" * round(30 * max(row.score, 0)))
-    context.console.print(table)
+    _print_nearest(rows)
     context.console.print(f"[dim]{len(rows)} items[/]")
 
 
 def search(
     text: Annotated[str, typer.Argument(help="What is shown: peacock on pallu, red body, green border.")],
     graph: Annotated[str, typer.Option("--graph", help="Name of the domain, or a YAML file of one's own.")] = "saree",
-    k: Annotated[int, typer.Option("-k", "--top", min=1, max=1000, help="How many items.")] = 10,
+    by: Annotated[str, typer.Option("--by", help="scenes, embeddings, or both with the difference.")] = "scenes",
+    k: Annotated[int, typer.Option("-k", "--top", min=1, max=200, help="How many items.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row instead of a table.")] = False,
 ) -> None:
-    """Find pictures by what they show, as the scene graphs in the database say it.
+    """Find pictures by what they show, as the scene graphs in the database say it, or as a model sees it.
 
-    Facts are separated by commas. Words that no scene uses are named, and the rest is searched for.
+    By scenes, facts are separated by commas; words that no scene uses are named, and the rest is searched for.
+    By embeddings, the text as a whole is compared with the pictures, by the model that is active for task `text`
+    (`korvai publish-text`, or a recipe that has a text side).
 
-      korvai search "peacock on pallu, red body, green border"
+      korvai search "peacock on pallu, red body, green border" --by both
     """
-    from kg.scenes.composing import find_scenes
+    from kg.scenes.asking import ask
 
     with context.graph() as opened:
-        answer = find_scenes(opened, graph, text, k=k)
-    for word in answer.unknown:
+        answer = ask(opened, context.settings(), graph, text, by=by, k=k)
+    for word in answer.scenes.unknown if answer.scenes else ():
         context.error_console.print(f"[yellow]! no scene speaks of {escape(repr(word))}[/]")
+    for note in answer.notes:
+        context.error_console.print(f"[yellow]! {escape(note)}[/]")
     if as_json:
-        for row in answer.found:
-            context.console.print_json(data=row._asdict(), indent=None)
+        _print_rows(answer, tagged=by == "both")
         return
-    context.console.print(f"[dim]facts: {escape('; '.join(answer.facts))}[/]", soft_wrap=True)
+    if answer.scenes:
+        _print_scenes(answer.scenes)
+    if answer.nearest is not None:
+        _print_nearest(answer.nearest)
+    if by == "both" and not answer.notes:
+        both, scenes, vectors = answer.found_by_both, answer.only_by_scenes, answer.only_by_embeddings
+        for what, items in (("by both", both), ("by scenes only", scenes), ("by embeddings only", vectors)):
+            context.console.print(f"[bold]{what}[/] ({len(items)}): {escape(', '.join(items) or '-')}", soft_wrap=True)
+
+
+def publish_text(
+    graph: Annotated[str, typer.Option("--graph", help="Name of the domain, or a YAML file of one's own.")] = "saree",
+    encoder: Annotated[
+        str, typer.Option("--encoder", help="korvai-small, open_clip:NAME:TAG_OR_FILE, or a folder.")
+    ] = "korvai-small",
+) -> None:
+    """Let `korvai search --by embeddings` answer with an image-text model as it is, without training.
+
+    A second run adds the vectors of pictures that came since.
+    """
+    from kg.publishing.text_tower import publish_text_tower
+    from kg.schema import load_domain
+
+    with context.graph() as opened:
+        store = Store(context.settings().store_dir)
+        set_id = publish_text_tower(opened, store, encoder, domain=load_domain(graph), reporter=context.reporter())
+    context.console.print(f"active for texts: {set_id}")
+
+
+def _print_rows(answer: Answer, *, tagged: bool) -> None:
+    shown = [("scenes", row._asdict()) for row in (answer.scenes.found if answer.scenes else ())]
+    for way, row in [*shown, *(("embeddings", vars(row)) for row in answer.nearest or ())]:
+        context.console.print_json(data={"by": way, **row} if tagged else row, indent=None)
+
+
+def _print_scenes(scenes: Composition) -> None:
+    context.console.print(f"[dim]facts: {escape('; '.join(scenes.facts))}[/]", soft_wrap=True)
     table = Table("item", "facts", "met", "missing", box=None, header_style="bold")
-    for row in answer.found:
-        told = f"{len(row.met)} of {len(answer.facts)}"
+    for row in scenes.found:
+        told = f"{len(row.met)} of {len(scenes.facts)}"
         table.add_row(escape(row.item), told, escape("; ".join(row.met)), escape("; ".join(row.missing)))
+    context.console.print(table)
+
+
+def _print_nearest(rows: Sequence[Similar]) -> None:
+    table = Table("item", "cosine", "", box=None, header_style="bold")
+    for row in rows:
+        table.add_row(escape(row.item), f"{row.score:.4f}", "█" * round(30 * max(row.score, 0)))
     context.console.print(table)
 
 

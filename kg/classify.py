@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kg.errors import DimensionMismatch, GraphUnavailable, KorvaiError, MediaError, NodeNotFound
+from kg.errors import DimensionMismatch, GraphUnavailable, KorvaiError, MediaError, NodeNotFound, SchemaViolation
 from kg.graph import Graph
 from kg.publishing.activation import ActiveSet, active_set
 from kg.publishing.artefacts import tower_folder
-from kg.schema import Domain, load_domain
+from kg.schema import TEXT_TASK, Domain, load_domain
 from kg.settings import Settings
 from kg.statements import statement_for
 from kg.store import Store, open_image
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
     from kg.encoders.tower import ImageTower
@@ -40,6 +41,7 @@ __all__ = [
     "nearest_items",
     "similar_items",
     "similar_to_image_bytes",
+    "similar_to_text",
     "statement_for",
 ]
 
@@ -95,6 +97,17 @@ def similar_to_image_bytes(
     Raises: what `classify_image` raises.
     """
     return _compare(graph, settings, _Picture(open_image(data)), domain=domain, task=task, k=k)
+
+
+def similar_to_text(graph: Graph, settings: Settings, text: str, *, domain: Domain | str, k: int = 5) -> list[Similar]:
+    """The k items of the graph whose images come nearest to what a text says, by the active set of task `text`.
+
+    What is longer than the tower's context is cut off.
+    Raises: NodeNotFound (nothing published), StoreError (no tower), SchemaViolation (an empty text).
+    """
+    if not text.strip():
+        raise SchemaViolation("search: the text is empty; say what is to be seen, such as 'red body, green border'")
+    return _compare(graph, settings, _Text(text), domain=domain, task=TEXT_TASK, k=k)
 
 
 def classify_and_compare(
@@ -194,22 +207,42 @@ def class_list(graph: Graph, domain: Domain | str, task: str | None = None) -> l
     return _ask(graph, "classes/list", domain, task)
 
 
-class _Picture:
-    """A decoded picture that is encoded once by each version's tower."""
+class _Asked:
+    """Something that is encoded once by each version's tower."""
 
-    def __init__(self, image: Image.Image) -> None:
-        self._image = image
+    def __init__(self) -> None:
         self._vectors: dict[str, list[float]] = {}
+
+    def _encode(self, tower: ImageTower) -> np.ndarray:
+        raise NotImplementedError
 
     def vector(self, settings: Settings, active: ActiveSet) -> list[float]:
         """Unit vector in the space of the active version. Raises: StoreError, DimensionMismatch."""
         if active.version not in self._vectors:
-            vector = _tower(settings, active.version).encode_images([self._image])[0]
+            vector = self._encode(_tower(settings, active.version))
             if len(vector) != active.dim:
                 lengths = f"its tower gives {len(vector)} numbers, its index holds {active.dim}"
                 raise DimensionMismatch(f"version {active.version}: {lengths}; publish again")
             self._vectors[active.version] = [float(part) for part in vector]
         return self._vectors[active.version]
+
+
+class _Picture(_Asked):
+    def __init__(self, image: Image.Image) -> None:
+        super().__init__()
+        self._image = image
+
+    def _encode(self, tower: ImageTower) -> np.ndarray:
+        return tower.encode_images([self._image])[0]
+
+
+class _Text(_Asked):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def _encode(self, tower: ImageTower) -> np.ndarray:
+        return tower.encode_texts([self._text])[0]
 
 
 def _classify(
@@ -222,14 +255,14 @@ def _classify(
 
 
 def _compare(
-    graph: Graph, settings: Settings, picture: _Picture, *, domain: Domain | str, task: str | None, k: int
+    graph: Graph, settings: Settings, picture: _Asked, *, domain: Domain | str, task: str | None, k: int
 ) -> list[Similar]:
     rows, _ = _ask_by_vector(graph, settings, "images/nearest_by_vector", picture, domain=domain, task=task, k=k)
     return [Similar(**row) for row in rows]
 
 
 def _ask_by_vector(
-    graph: Graph, settings: Settings, name: str, picture: _Picture, *, domain: Domain | str, task: str | None, k: int
+    graph: Graph, settings: Settings, name: str, picture: _Asked, *, domain: Domain | str, task: str | None, k: int
 ) -> tuple[list[dict[str, Any]], ActiveSet]:
     """Rows of a statement about a picture's vector, and the set that was asked."""
     for _ in range(_TRIES):
@@ -262,7 +295,7 @@ def _ask(graph: Graph, name: str, domain: Domain | str, task: str | None, **valu
     A set that is replaced twice while the statement runs loses its vectors under it, and the statement has no rows.
     """
     domain = load_domain(domain) if isinstance(domain, str) else domain
-    task = domain.task(task)[0]
+    task = domain.task_name(task)
     statement = statement_for(graph, name, domain, task)
     for _ in range(_TRIES):
         if rows := graph.run(statement, domain=domain.domain, task=task, **values):

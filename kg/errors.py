@@ -21,6 +21,8 @@
     + QueueError
         QueueUnavailable*           the broker cannot be reached
         PayloadError                a task's arguments are malformed
+        JobTooLarge                 a job needs more memory than the machine has
+        MemoryTaken*                a job needs more memory than is free now
         JobCancelled                somebody asked for the job to stop
 
 An asterisk marks the retryable ones. A message says what was tried, the value, and the way out.
@@ -36,9 +38,11 @@ __all__ = [
     "GraphUnavailable",
     "IndexNotReady",
     "JobCancelled",
+    "JobTooLarge",
     "KorvaiError",
     "LossDiverged",
     "MediaError",
+    "MemoryTaken",
     "NodeNotFound",
     "PayloadError",
     "QueueError",
@@ -162,6 +166,16 @@ class QueueUnavailable(QueueError):
 
 class PayloadError(QueueError):
     """A task's arguments are malformed; such a task is rejected once and never retried."""
+
+
+class JobTooLarge(QueueError):
+    """A job needs more memory than the machine has."""
+
+
+class MemoryTaken(QueueError):
+    """A job needs more memory than others leave free now."""
+
+    retryable = True
 
 
 class JobCancelled(QueueError):

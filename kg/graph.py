@@ -28,6 +28,8 @@ __all__ = ["Explained", "Graph", "Transaction", "connect"]
 
 Row = dict[str, Any]
 _SUPPORTED = "5.26"
+_ENTITIES = ("NODE", "RELATIONSHIP", "PATH")
+"""Declared types of columns that the driver has objects for."""
 
 
 def connect(settings: Settings) -> Graph:
@@ -105,7 +107,7 @@ class Graph:
             execute = session.execute_read if statement.access == "read" else session.execute_write
 
             def rows(tx: neo4j.ManagedTransaction) -> list[Row]:
-                found = [record.data() for record in tx.run(statement.text, params)]
+                found = _rows(statement, tx.run(statement.text, params))
                 if statement.access == "write":
                     self._guard(Transaction(tx))
                 return found
@@ -156,7 +158,7 @@ class Graph:
         statement = _prepared(statement, params)
         with translating(statement.name), self._driver.session(database="system") as session:
             query = neo4j.Query(statement.text, metadata=_metadata(statement), timeout=self._timeout_s)
-            return [record.data() for record in session.run(query, params)]
+            return _rows(statement, session.run(query, params))
 
     def newest_commit(self) -> str:
         """A mark of the newest commit, which every later read sees as a whole; the same mark later: nobody wrote since.
@@ -188,7 +190,7 @@ class Graph:
     def _run_implicit(self, statement: Statement, params: Mapping[str, Any]) -> list[Row]:
         with translating(statement.name), self._session("write") as session:
             query = neo4j.Query(statement.text, metadata=_metadata(statement), timeout=self._timeout_s)
-            return [record.data() for record in session.run(query, params)]
+            return _rows(statement, session.run(query, params))
 
     def _session(self, access: str, **config: Any) -> neo4j.Session:
         mode = neo4j.READ_ACCESS if access == "read" else neo4j.WRITE_ACCESS
@@ -222,7 +224,7 @@ class Transaction:
         statement = _prepared(statement, params)
         with translating(statement.name):
             failpoints.reach(f"before {statement.name}")
-            found = [record.data() for record in self._tx.run(statement.text, params)]
+            found = _rows(statement, self._tx.run(statement.text, params))
             failpoints.reach(f"after {statement.name}")
             return found
 
@@ -246,6 +248,13 @@ def _prepared(statement: Statement | str, params: Mapping[str, Any]) -> Statemen
 
 def _metadata(statement: Statement) -> dict[str, Any]:
     return {"korvai": True, "statement": statement.name}
+
+
+def _rows(statement: Statement, result: neo4j.Result) -> list[Row]:
+    """As dictionaries. `Record.data` looks at every element of every list: only where nodes or paths can be in it."""
+    if any(kind in field.type for field in statement.returns for kind in _ENTITIES):
+        return [record.data() for record in result]
+    return [dict(record.items()) for record in result]
 
 
 def _table(result: neo4j.Result) -> tuple[list[str], list[list[Any]]]:

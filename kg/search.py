@@ -49,7 +49,7 @@ def find_similar(
         return similar_items(graph, domain, task, item, k)
     conditions = [_condition(domain, label, key) for label, key in (related or {}).items()]
     statement = _statement(graph, domain, task, conditions)
-    values = {"item": item, "domain": domain.domain, "task": domain.task(task)[0], "k": k, **_dates(domain, years)}
+    values = {"item": item, "domain": domain.domain, "task": domain.task_name(task), "k": k, **_dates(domain, years)}
     if conditions:
         values |= {"value": conditions[0]["value"], "others": conditions[1:]}
     rows = graph.run(statement, exact_most=exact_most, **values)

@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     job_lease_s: float = Field(
         20.0, ge=0.5, le=600, description="How long after a worker's last sign of life somebody else may take its job."
     )
+    worker_memory_mib: int | None = Field(
+        None, ge=1, description="Memory that a worker may have, in MiB; larger jobs are refused. Unset: the machine's."
+    )
     schedule: Path | None = Field(None, description="YAML file of what beat starts; unset: workers/schedule.yaml.")
     retrain_hour: int = Field(3, ge=0, le=23, description="Hour of the day at which beat retrains.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the log.")

@@ -50,14 +50,17 @@ def fit_to_encoders(
 ) -> RecipeConfig:
     """Without a text tower beside the image encoder there are no phrases in its space: say so and go on without."""
     wanted = getattr(config, "text_features", ())
-    speaks = CLIP in wanted or getattr(config, "words", "prototypes") != "prototypes"
+    sources = getattr(config, "node_features", {})
+    speaks = CLIP in wanted or CLIP in sources.values() or getattr(config, "words", "prototypes") != "prototypes"
     if not speaks or features.has_text_tower():
         return config
     described = "their prototypes" if hasattr(config, "words") else "the text encoder"
     reporter.warn(f"{features.image_spec} has no text tower; classes are described by {described} alone")
     names = tuple(name for name in wanted if name != CLIP) or (text_encoder,)
     width = getattr(config, "width", None) or _WIDTH_WITHOUT_TEXT_TOWER
-    changes = {"text_features": names, "phrases": {}, "readings": "none", "width": width, "words": "prototypes"}
+    sources = {label: "sentence" if source == CLIP else source for label, source in sources.items()}
+    changes = {"text_features": names, "node_features": sources, "phrases": {}, "readings": "none", "width": width}
+    changes |= {"words": "prototypes", "match": "cosine"}
     return config.model_copy(update={name: value for name, value in changes.items() if hasattr(config, name)})
 
 

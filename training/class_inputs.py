@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from kg.schema import Domain, EdgeType
 from training.features import Features
 from training.message_passing import Block, open_graph
 from training.models.class_encoder import ClassInputs
+from training.node_features import Source, encoders_of, source_of, visual_nodes
 
 __all__ = ["Gatherer", "check_phrases", "speak"]
 
@@ -33,6 +34,8 @@ class Gatherer:
     n_layers: int
     library: str = "dgl"
     """Which message passing carries the blocks."""
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    """Label -> where its features come from, if not from where they usually do."""
 
     def phrase(self, edge_type: EdgeType) -> str | None:
         """The template by which an edge type into the classes describes them."""
@@ -45,24 +48,36 @@ class Gatherer:
         drop: dict[EdgeType, np.ndarray] | None = None,
         class_rows: np.ndarray | None = None,
         also: Sequence[str] = (),
+        items: np.ndarray | None = None,
     ) -> ClassInputs:
-        """All inputs of the classes' vectors, without the dropped edges; blocks lead to the labels in `also` too."""
+        """All inputs of the classes' vectors, without the dropped edges; blocks lead to the labels in `also` too.
+
+        `items` (items,): whose images may be features of nodes of other types; None: all.
+        """
         item, _, label = self.item_edge
         rows = torch.arange(snapshot.count(label)) if class_rows is None else torch.as_tensor(class_rows)
         graph = open_graph(snapshot, library=self.library, drop=drop, weights=self.edge_weights(snapshot))
         others = {name: torch.arange(snapshot.count(name)) for name in also}
         blocks = graph.blocks({label: rows, **others}, max(1, self.n_layers))
         outermost, near = blocks[0].src_rows, blocks[-1]
-        texts, visual = self._texts(snapshot), self._item_visual(snapshot)
+        texts, (feat, readable) = self._texts(snapshot), self.features.images(snapshot)
+        feat = torch.as_tensor(np.array(feat))
+        visual = self._item_visual(snapshot, feat, torch.as_tensor(np.array(readable)))
+        seen = {"feat": feat, "readable": readable, "drop": drop or {}, "items": items}
         item_mean, linked = self.linked(near, visual.__getitem__)
         return ClassInputs(
             blocks=blocks if self.n_layers else [],
-            texts={name: texts[name][at] for name, at in outermost.items() if name != item},
+            texts={name: texts[name][at] for name, at in outermost.items() if self._source(name) != "visual"},
             visual=visual[outermost.get(item, torch.zeros(0, dtype=torch.long))],
             phrase_means=self.said(snapshot, near),
             item_mean=item_mean,
             linked=linked,
-            own=texts[label][rows],
+            own=texts[label][rows] if self._source(label) == "text" else visual.new_zeros(len(rows), 0),
+            visual_nodes={
+                name: visual_nodes(snapshot, name, at, **seen)
+                for name, at in outermost.items()
+                if name != item and self._source(name) == "visual"
+            },
         )
 
     def linked(self, near: Block, visual_of: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
@@ -89,13 +104,27 @@ class Gatherer:
         texts = [speak(self.phrase(edge_type), str(key)) for key in keys]
         return texts, torch.as_tensor(self.features.phrases(edge_type[1].removeprefix("rev_"), texts))
 
-    def _texts(self, snapshot: Any) -> dict[str, Tensor]:
-        parts = [self.features.texts(snapshot, name) for name in self.text_features]
-        return {label: torch.as_tensor(np.concatenate([part[label] for part in parts], 1)) for label in parts[0]}
+    def widths(self) -> dict[str, int]:
+        """Lengths of the features of `clip` and `sentence`, where a label has those."""
+        chosen = sorted({source for source in self.sources.values() if source in ("clip", "sentence")})
+        return {
+            source: sum(map(self.features.text_width, encoders_of(source, self.text_features))) for source in chosen
+        }
 
-    def _item_visual(self, snapshot: Any) -> Tensor:
+    def _source(self, label: str) -> Source:
+        return source_of(label, self.sources, item=self.item_edge[0])
+
+    def _texts(self, snapshot: Any) -> dict[str, Tensor]:
+        """Text features by label, of each by the encoders of its source. Shapes: label -> (nodes, width)."""
+        by = {label: encoders_of(self._source(label), self.text_features) for label in snapshot.node_types}
+        parts = {name: self.features.texts(snapshot, name) for name in dict.fromkeys(sum(by.values(), ()))}
+        return {
+            label: torch.as_tensor(np.concatenate([parts[name][label] for name in names], 1))
+            for label, names in by.items()
+        }
+
+    def _item_visual(self, snapshot: Any, feat: Tensor, readable: Tensor) -> Tensor:
         """Mean image feature of each item, zero for an item without a readable image. Shapes: (items, image width)."""
-        feat, readable = (torch.as_tensor(np.array(column)) for column in self.features.images(snapshot))
         item_row, image_row = (torch.as_tensor(np.array(rows, np.int64)) for rows in snapshot.item_images)
         count = snapshot.count(self.item_edge[0])
         usable = readable[image_row].float()

@@ -14,7 +14,15 @@ from pydantic import ValidationError
 from kg.errors import RecipeConfigError
 from training.registry import RecipeConfig
 
-__all__ = ["PRESETS_DIR", "dump_config", "merge_config", "parse_overrides", "preset_path"]
+__all__ = [
+    "PRESETS_DIR",
+    "dump_config",
+    "merge_config",
+    "parse_overrides",
+    "preset_differences",
+    "preset_names",
+    "preset_path",
+]
 
 PRESETS_DIR = Path(__file__).resolve().parent / "presets"
 """Presets are `<recipe>/<preset>.yaml` below this folder."""
@@ -65,9 +73,21 @@ def preset_path(recipe: str, preset: str) -> Path:
     """
     path = PRESETS_DIR / recipe / f"{preset}.yaml"
     if not path.is_file():
-        known = sorted(p.stem for p in (PRESETS_DIR / recipe).glob("*.yaml"))
+        known = preset_names(recipe)
         raise RecipeConfigError(f"recipe {recipe!r} has no preset {preset!r}; there are: {', '.join(known) or 'none'}")
     return path
+
+
+def preset_names(recipe: str) -> list[str]:
+    """Names of a recipe's presets."""
+    return sorted(path.stem for path in (PRESETS_DIR / recipe).glob("*.yaml"))
+
+
+def preset_differences(config_cls: type[RecipeConfig], recipe: str) -> dict[str, list[Any]]:
+    """Keys in which a recipe's presets differ -> what each of `preset_names` says of them."""
+    found = [merge_config(config_cls, preset=preset_path(recipe, name)).model_dump() for name in preset_names(recipe)]
+    values = {key: [each[key] for each in found] for key in (found[0] if found else {})}
+    return {key: said for key, said in values.items() if any(value != said[0] for value in said)}
 
 
 def dump_config(config: RecipeConfig) -> str:

@@ -159,6 +159,7 @@ class _Loop:
         self._saved_at_s = time.monotonic()
         self._examples, self._busy_s = 0, 0.0
         self._parameters: dict[str, int] = {}
+        self._learning = -1
 
     def restore(self) -> None:
         """Continue from `last.pt`: weights, optimiser, position, random states."""
@@ -184,6 +185,7 @@ class _Loop:
     def _run_epoch(self, until: int, advance: Any) -> None:
         place = self.position
         self.recipe.start_epoch(place.epoch)
+        self._count_again_where_thawed()
         for batch in self._batches():
             self._train_on(batch, advance)
             ended = place.batch == self.recipe.batches_per_epoch()
@@ -205,7 +207,7 @@ class _Loop:
         started_s = time.monotonic()
         place, rate = self.position, rate_at(self.position.step, self.config, steps=self.steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("rate_share", 1.0)
         losses, report = self.step_module(batch)
         total = _total(losses)
         self._refuse_divergence(total, losses)
@@ -225,6 +227,11 @@ class _Loop:
             self._busy_s + time.monotonic() - started_s,
         )
         advance(1, **{**shown, **self._shown_best(), "loss": loss, "rate": rate})
+
+    def _count_again_where_thawed(self) -> None:
+        learning = sum(p.numel() for p in self.recipe.module().parameters() if p.requires_grad)
+        if learning != self._learning:
+            self._learning, self._parameters = learning, {}
 
     def _shown_best(self) -> dict[str, float]:
         key = self.recipe.primary_metric
@@ -338,14 +345,23 @@ def _fabric(config: RecipeConfig) -> Fabric:
 
 
 def _optimizer(module: nn.Module, config: RecipeConfig) -> torch.optim.Optimizer:
-    """AdamW or Adam; weight decay on matrices only. Frozen parameters are included: a recipe may thaw them later."""
-    parameters = list(module.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
+    """AdamW or Adam; weight decay on matrices only. Frozen parameters are included: a recipe may thaw them later.
+
+    A parameter with a `rate_share` learns at that share of the rate.
+    """
+    groups = []
+    for share in sorted({_rate_share(p) for p in module.parameters()}, reverse=True):
+        own, form = [p for p in module.parameters() if _rate_share(p) == share], {"rate_share": share}
+        groups += [
+            {"params": [p for p in own if p.ndim >= 2], "weight_decay": config.weight_decay, **form},
+            {"params": [p for p in own if p.ndim < 2], "weight_decay": 0.0, **form},
+        ]
     cls = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return cls([group for group in groups if group["params"]], lr=config.learning_rate)
+
+
+def _rate_share(parameter: nn.Parameter) -> float:
+    return getattr(parameter, "rate_share", 1.0)
 
 
 def _total(losses: dict[str, Tensor]) -> Tensor:

@@ -32,7 +32,7 @@ from training.metrics.classification import harmonic_mean, top_k_accuracy
 from training.recipes.graphclip import Config, GraphClip
 from training.threads import torch_threads
 
-__all__ = ["Row", "Table", "evaluate_saree", "evaluate_wikiart", "hold_outs_of", "write_records"]
+__all__ = ["Row", "Table", "evaluate_saree", "evaluate_wikiart", "hold_outs_of", "record", "write_records"]
 
 GRAPHCLIP, NO_LAYERS, PROBE = "GraphCLIP", "GraphCLIP, 0 message-passing layers", "linear probe"
 MEANS, ATTRIBUTES = "class-mean prototypes", "attribute matching"
@@ -152,15 +152,17 @@ def evaluate_wikiart(
     best, probe = rows[0], rows[2]
     name = f"eval.wikiart6.{task}"
     records = [
-        _record(f"{name}_top1", best.all_classes, probe.all_classes, "share", command),
-        _record(f"{name}_ece", best.ece, probe.ece, "share", command),
+        record(f"{name}_top1", best.all_classes, probe.all_classes, "share", command),
+        record(f"{name}_ece", best.ece, probe.ece, "share", command),
     ]
     return Table(f"Real paintings, {task}", rows, records, bench.notes())
 
 
-def hold_outs_of(classes: Sequence[str], count: int, *, size: int = HELD_OUT_CLASSES) -> list[tuple[str, ...]]:
+def hold_outs_of(
+    classes: Sequence[str], count: int, *, size: int = HELD_OUT_CLASSES, rng_seed: int = _HOLD_OUT_SEED
+) -> list[tuple[str, ...]]:
     """Random groups of classes, the same each time; a class may be in several of them."""
-    generator = np.random.default_rng(_HOLD_OUT_SEED)
+    generator = np.random.default_rng(rng_seed)
     return [tuple(sorted(map(str, generator.choice(sorted(classes), size, replace=False)))) for _ in range(count)]
 
 
@@ -336,13 +338,14 @@ def _top1(scores: torch.Tensor, targets: torch.Tensor) -> float:
 def _saree_records(table: Table, command: str) -> list[dict[str, Any]]:
     best, probe, attributes = table.row(GRAPHCLIP), table.row(PROBE), table.row(ATTRIBUTES)
     return [
-        _record("eval.saree.seen_top1", best.all_classes, probe.all_classes, "share", command),
-        _record("eval.saree.unseen_top1", best.unseen, attributes.unseen, "share", command),
-        _record("eval.saree.unseen_harmonic", best.harmonic, attributes.harmonic, "share", command),
+        record("eval.saree.seen_top1", best.all_classes, probe.all_classes, "share", command),
+        record("eval.saree.unseen_top1", best.unseen, attributes.unseen, "share", command),
+        record("eval.saree.unseen_harmonic", best.harmonic, attributes.harmonic, "share", command),
     ]
 
 
-def _record(name: str, values: Sequence[float], baseline: Sequence[float], unit: str, command: str) -> dict[str, Any]:
+def record(name: str, values: Sequence[float], baseline: Sequence[float], unit: str, command: str) -> dict[str, Any]:
+    """What `make bench` keeps of a method and of the one that it is held against."""
     mean, other = float(np.mean(values)), float(np.mean(baseline))
     return {
         "name": name, "value": mean, "unit": unit, "baseline": other, "ratio": mean / other if other else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,6 +34,12 @@ class Features(Protocol):
 
         Shapes: (images, tokens, width), (images,) bool.
         """
+
+    def entering(self, snapshot: Any, blocks: int) -> Any:
+        """What enters the image tower's last blocks (`training.unlocking.Entering`), for recipes that train those."""
+
+    def tail(self, blocks: int) -> Any:
+        """A copy of the image tower's last blocks with what follows (`kg.encoders.blocks.Tail`), to be trained."""
 
     def image_width(self) -> int:
         """Length of an image's vector."""
@@ -76,6 +83,22 @@ class StoredFeatures:
         with self._cache(encoder) as cache:
             return encode_images(snapshot, encoder, cache, self.store, self.reporter)
 
+    def fill_images(self, snapshot: Any, start: int = 0, stop: int | None = None) -> int:
+        """Bring the vectors of some of the images, by their rows, into the cache; how many of them can be read."""
+        from kg.encoders.features import fill_images
+
+        encoder, images = self._encoder("image"), snapshot.images
+        hashes, uris = images.sha256[start:stop], images.uri[start:stop]
+        with self._cache(encoder) as cache:
+            return fill_images(hashes, uris, encoder, cache, store=self.store, reporter=self.reporter)
+
+    def missing_images(self, snapshot: Any) -> list[bool]:
+        """Of each image whether it has no vector yet."""
+        encoder, hashes = self._encoder("image"), snapshot.images.sha256
+        with self._cache(encoder) as cache:
+            missing = set(cache.missing(hashes))
+        return [key in missing for key in hashes]
+
     def patches(self, snapshot: Any) -> tuple[np.ndarray, np.ndarray]:
         """Unit vectors of all images' patches in the images' space, and which images are readable."""
         from kg.encoders.features import encode_patches
@@ -86,6 +109,48 @@ class StoredFeatures:
         folder = self.store.features / f"{encoder.fingerprint}-patches"
         with FeatureCache(folder, shape=(tokens, encoder.dim), dtype="float16") as cache:
             return encode_patches(snapshot, opened, cache, self.store, self.reporter)
+
+    def states(self, snapshot: Any, name: str, encode: Callable[[Any], Any]) -> tuple[np.ndarray, np.ndarray]:
+        """What `encode` makes of the pixels of all images, kept under `name`. Shapes: (images, tokens, width)."""
+        import torch
+
+        from kg.encoders.features import encode_patches
+
+        encoder = self._encoder("image")
+        opened = encoder.opened()
+        shape = tuple(encode(torch.zeros(1, 3, opened.input_px, opened.input_px)).shape[1:])
+        with FeatureCache(self.store.features / f"{encoder.fingerprint}-{name}", shape=shape, dtype="float16") as cache:
+            return encode_patches(
+                snapshot, opened, cache, self.store, self.reporter, encode=lambda pixels: encode(pixels).numpy()
+            )
+
+    def tail(self, blocks: int) -> Any:
+        """A copy of the image tower's last blocks, all where there are fewer, with what follows, to be trained."""
+        from kg.encoders.tail import count_blocks, cut
+
+        encoder = self.image_encoder()
+        return cut(encoder, min(blocks, count_blocks(encoder)))
+
+    def entering(self, snapshot: Any, blocks: int) -> CachedEntering:
+        """What enters the image tower's last blocks, through the cache."""
+        from kg.encoders.features import encode_entering
+        from kg.encoders.tail import entering_shape
+
+        encoder = self._encoder("image")
+        folder = self.store.features / f"{encoder.fingerprint}-last-{blocks}"
+        cache = FeatureCache(folder, shape=entering_shape(encoder.opened(), blocks=blocks))
+        encode_entering(snapshot, encoder.opened(), cache, self.store, self.reporter, blocks=blocks)
+        return CachedEntering(cache, list(snapshot.images.sha256))
+
+    def check_room(self, snapshot: Any, blocks: int) -> None:
+        """Say what unlocking so many blocks, one after the other, will keep on disk. Raises: RecipeConfigError."""
+        from kg.encoders.tail import entering_shape
+        from training.unlocking import check_room
+
+        encoder = self.image_encoder()
+        shapes = [entering_shape(encoder, blocks=stage) for stage in range(1, blocks + 1)]
+        needed = check_room(self.store.folder, images=len(snapshot.images.sha256), shapes=shapes)
+        self.reporter.note(f"unlocking {blocks} blocks: what enters them will take {needed / 2**20:,.0f} MiB on disk")
 
     def image_width(self) -> int:
         """Length of an image's vector."""
@@ -143,6 +208,19 @@ class StoredFeatures:
         return self._encoders[name]
 
 
+class CachedEntering:
+    """What enters the last blocks of a tower, from the cache, of a snapshot's images by row."""
+
+    def __init__(self, cache: FeatureCache, sha256: list[str]) -> None:
+        self._cache, self._sha256 = cache, sha256
+
+    def rows(self, images: np.ndarray) -> Any:
+        """Of some images. Shapes: (n,) of image rows -> (n, *entering)."""
+        import torch
+
+        return torch.from_numpy(self._cache.get([self._sha256[row] for row in images])[0])
+
+
 class _LazyEncoder:
     """An encoder that is opened by the first attribute that was not written down."""
 
@@ -163,9 +241,22 @@ class _LazyEncoder:
 
 
 def _load_image(spec: str) -> Any:
+    return _kept_image_encoder(spec, _stamp(spec))
+
+
+@lru_cache(maxsize=1)
+def _kept_image_encoder(spec: str, stamp: tuple[tuple[str, int], ...]) -> Any:  # noqa: ARG001
+    """Recipes read from it and none trains it, so a worker's next step need not load it again."""
     from kg.encoders.image import load_image_encoder
 
     return load_image_encoder(spec)
+
+
+def _stamp(spec: str) -> tuple[tuple[str, int], ...]:
+    """When the files that a spec names were written: others under the same name are another encoder."""
+    place = Path(spec.rpartition(":")[2])
+    files = sorted(place.rglob("*")) if place.is_dir() else [place] if place.is_file() else []
+    return tuple((path.name, path.stat().st_mtime_ns) for path in files)
 
 
 def _load_text(spec: str) -> Any:

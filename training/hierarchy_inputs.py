@@ -7,6 +7,7 @@ training images; a node without any takes its nearest parent's, and at last its 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from training.class_inputs import Gatherer
 from training.message_passing import open_graph
 from training.models.hierarchy_graph import HierarchyNodes
 
-__all__ = ["PatchFeatures", "class_means", "name_vectors", "phrase_vectors", "prototypes"]
+__all__ = ["PatchFeatures", "class_means", "name_texts", "phrase_vectors", "prototypes", "text_vectors"]
 
 _SMALLEST_SHARE = 1e-6
 
@@ -62,11 +63,15 @@ def phrase_vectors(snapshot: Any, gatherer: Gatherer, *, drop: Any, reads: bool)
     return found
 
 
-def name_vectors(features: Any, nodes: HierarchyNodes, *, prompt: str) -> Tensor:
-    """Words of every node by its own name in a prompt. Shapes: -> (nodes, width)."""
+def name_texts(nodes: HierarchyNodes, *, prompt: str) -> list[str]:
+    """Every node's own name in a prompt."""
     names = list(nodes.trees[0].names[0])
     names += [name for tree in nodes.trees for level in tree.names[1:] for name in level]
-    texts = [prompt.format(name=name.replace("_", " ")) for name in names]
+    return [prompt.format(name=name.replace("_", " ")) for name in names]
+
+
+def text_vectors(features: Any, texts: Sequence[str]) -> Tensor:
+    """Unit vectors of texts in the images' space. Shapes: -> (texts, width)."""
     readings = getattr(features, "readings", None)
     base = features if readings is None else features.unread
     vectors = torch.as_tensor(np.array(base.phrases("", texts), np.float32))

@@ -120,9 +120,9 @@ class States:
 
 
 def can_be_incremental(recipe: Any) -> bool:
-    """Whether the recipe's class vectors come from the graph network whose layers are kept here."""
+    """Whether the recipe's class vectors come from the network whose layers are kept here, on the usual features."""
     classes = getattr(recipe.network(), "classes", None)
-    return isinstance(classes, ClassEncoder) and classes.sage is not None
+    return isinstance(classes, ClassEncoder) and classes.sage is not None and not classes.sources
 
 
 @torch.no_grad()

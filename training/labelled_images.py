@@ -16,7 +16,7 @@ from kg.errors import EmptySplit, RecipeConfigError
 from kg.schema import EdgeType
 from kg.splits import DEFAULT, SPLITS, assign
 
-__all__ = ["HELD_OUT", "LabelledImages", "keep_shots", "label_images", "leaking_edges"]
+__all__ = ["HELD_OUT", "LabelledImages", "first_classes", "keep_shots", "label_images", "leaking_edges"]
 
 HELD_OUT = "held_out"
 _SPARE = "spare"
@@ -42,6 +42,13 @@ class LabelledImages:
     def of(self, split: str) -> np.ndarray:
         """Example numbers of a split."""
         return np.flatnonzero(self.split == split)
+
+    def items_of(self, split: str, snapshot: Any) -> np.ndarray:
+        """Which items are in a split with all of their images. Shapes: (items,) bool."""
+        found = np.zeros(snapshot.count(self.item_label), dtype=bool)
+        found[self.item_row[self.of(split)]] = True
+        found[self.item_row[self.split != split]] = False
+        return found
 
     def units(self, split: str, image_ids: Sequence[str]) -> list[str]:
         """Image ids of a split, sorted; runs freeze their split as these lists."""
@@ -69,7 +76,7 @@ def label_images(
     name, chosen = snapshot.domain.task(task)
     item_label, _, class_label = edge_type = snapshot.domain.task_edge_type(name)
     class_keys = [str(key) for key in snapshot.keys(class_label)]
-    class_of_item = _class_of_item(snapshot, edge_type)
+    class_of_item = first_classes(snapshot, edge_type)
     item_row, image_row = (np.array(rows, np.int64) for rows in snapshot.item_images)
     known = class_of_item[item_row] >= 0
     if readable is not None:
@@ -101,17 +108,20 @@ def keep_shots(examples: LabelledImages, shots: int | None, *, rng_seed: int) ->
     return replace(examples, split=split)
 
 
-def leaking_edges(snapshot: Any, examples: LabelledImages) -> dict[EdgeType, np.ndarray]:
+def leaking_edges(
+    snapshot: Any, examples: LabelledImages, *, linked: Sequence[int] | np.ndarray = ()
+) -> dict[EdgeType, np.ndarray]:
     """Mask of edges to drop, so that no label outside train can reach a class embedding.
 
     Every relation between items and classes, whatever its name, loses its non-train items; held-out items lose all. An
     item counts as train only when all of its images are: a class embedding takes in every image of a linked item.
-    Shapes: edge type -> bool (edges,).
+    Items in `linked`, of held-out classes, keep theirs: a class of which a few images have come.
+    Shapes: linked (items,) of rows; edge type -> bool (edges,).
     """
-    kept, gone = (np.zeros(snapshot.count(examples.item_label), dtype=bool) for _ in range(2))
-    kept[examples.item_row[examples.of("train")]] = True
-    kept[examples.item_row[examples.split != "train"]] = False
+    kept, gone = examples.items_of("train", snapshot), np.zeros(snapshot.count(examples.item_label), dtype=bool)
     gone[_items_of_classes(snapshot, examples)] = True
+    linked = np.asarray(linked, np.int64)
+    kept[linked], gone[linked] = True, False
     masks = {}
     for edge_type in snapshot.edge_types:
         mask = _leaks(snapshot, edge_type, examples, kept, gone)
@@ -139,7 +149,8 @@ def _items_of_classes(snapshot: Any, examples: LabelledImages) -> np.ndarray:
     return item[np.isin(classes, examples.held_out)]
 
 
-def _class_of_item(snapshot: Any, edge_type: EdgeType) -> np.ndarray:
+def first_classes(snapshot: Any, edge_type: EdgeType) -> np.ndarray:
+    """Each item's class, the first of several, -1 without one. Shapes: -> (items,)."""
     item, classes = (np.array(rows, np.int64) for rows in snapshot.edges(edge_type))
     first = np.full(snapshot.count(edge_type[0]), -1, dtype=np.int64)
     first[item[::-1]] = classes[::-1]

@@ -16,7 +16,7 @@ from kg.errors import RecipeConfigError
 from training.class_inputs import speak
 from training.features import Features
 
-__all__ = ["ReadFeatures", "Words", "with_words", "words_of"]
+__all__ = ["AskedFeatures", "ReadFeatures", "Words", "with_words", "words_of"]
 
 Words = Mapping[str, tuple[str, ...]]
 """Relation -> keys of the nodes that pictures are read by."""
@@ -58,8 +58,11 @@ class ReadFeatures:
 
     def __init__(self, features: Features, phrases: Mapping[str, str], words: Words, *, scale: float) -> None:
         self._features, self._relations = features, tuple(words)
-        vectors = [features.phrases(r, [speak(phrases[r], word) for word in words[r]]) for r in words]
+        self.texts_of = {r: [speak(phrases[r], word) for word in words[r]] for r in words}
+        vectors = [features.phrases(r, texts) for r, texts in self.texts_of.items()]
         self.readings = Readings(np.concatenate(vectors), tuple(map(len, vectors)), scale)
+        starts = dict(zip(words, np.cumsum([0, *self.readings.sizes]).tolist(), strict=False))
+        self._axes = {r: {text: starts[r] + n for n, text in enumerate(texts)} for r, texts in self.texts_of.items()}
 
     def images(self, snapshot: Any) -> tuple[np.ndarray, np.ndarray]:
         """Unit vectors of all images and which of them are readable. Shapes: (images, width), (images,) bool."""
@@ -91,3 +94,19 @@ class ReadFeatures:
     def __getattr__(self, name: str) -> Any:
         """Texts, encoders and their record are those of the features below."""
         return getattr(self._features, name)
+
+
+class AskedFeatures(ReadFeatures):
+    """Features whose images stay the encoder's own, to be read while training; a word is itself and nothing else."""
+
+    def images(self, snapshot: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The encoder's unit vectors and which images are readable."""
+        return self._features.images(snapshot)
+
+    def phrases(self, relation: str, texts: Sequence[str]) -> np.ndarray:
+        """A text that is one of the relation's phrases has its own axis, one that is not is read as what is near it."""
+        shares = super().phrases(relation, texts)
+        for row, text in enumerate(texts):
+            if text in self._axes.get(relation, {}):
+                shares[row] = np.eye(1, self.readings.width, self._axes[relation][text], dtype=np.float32)
+        return shares

@@ -20,7 +20,15 @@ from kg.snapshots.snapshot import Snapshot, find_snapshot, pull
 from kg.store import Store
 from training.incremental import States, can_be_incremental, compute_states, part_of_images, refresh_incrementally
 
-__all__ = ["Current", "class_vectors", "current_graph", "keep_states", "new_image_vectors", "states_folder"]
+__all__ = [
+    "Current",
+    "class_vectors",
+    "current_graph",
+    "image_side",
+    "keep_states",
+    "new_image_vectors",
+    "states_folder",
+]
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,11 @@ def keep_states(recipe: Any, snapshot: Snapshot, folder: Path, *, reporter: Repo
         reporter.warn(f"published, but the states for a quick refresh are not kept: {error}")
 
 
+def image_side(recipe: Any) -> Any:
+    """Where a recipe's images come from: its encoders, but for one that trained the image tower."""
+    return getattr(recipe, "seen", recipe.encoders)
+
+
 def new_image_vectors(recipe: Any, current: Current) -> tuple[list[str], np.ndarray]:
     """Ids and vectors of the images that the published graph did not have, of all where it is not known.
 
@@ -97,7 +110,7 @@ def new_image_vectors(recipe: Any, current: Current) -> tuple[list[str], np.ndar
     rows = np.array([row for row, sha256 in enumerate(images.sha256) if sha256 not in known], np.int64)
     if not len(rows):
         return [], np.zeros((0, 0), np.float32)
-    feat, readable = recipe.encoders.images(part_of_images(images, rows))
+    feat, readable = image_side(recipe).images(part_of_images(images, rows))
     ids = [images.sha256[row] for row, fine in zip(rows.tolist(), readable, strict=True) if fine]
     return ids, recipe.encode_images(np.asarray(feat)[np.asarray(readable)]).numpy() if ids else np.zeros(
         (0, 0), np.float32

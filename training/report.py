@@ -87,14 +87,17 @@ def _figures(folder: RunFolder, recipe: Any, metrics: Mapping[str, Any], tested:
         "class_map": class_map(
             recipe.masked_class_vectors().numpy(),
             keys,
-            images=recipe.encode_images(
-                recipe.image_feat[recipe.examples.image_row[recipe.examples.of(tested)]]
-            ).numpy(),
+            images=recipe.encode_images(_features_of(recipe, tested)).numpy(),
             targets=targets.numpy(),
             held_out=set(recipe.examples.held_out.tolist()),
         ),
         "reliability": reliability(probabilities, targets.numpy()),
     }
+
+
+def _features_of(recipe: Any, split: str) -> Any:
+    rows = recipe.examples.image_row[recipe.examples.of(split)]
+    return recipe.features_of(rows) if hasattr(recipe, "features_of") else recipe.image_feat[rows]
 
 
 def _examples(recipe: Any, tested: str, store: Store) -> list[_Example]:

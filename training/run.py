@@ -33,7 +33,7 @@ from training.configuration import dump_config, merge_config
 from training.engine import FitResult, fit
 from training.features import StoredFeatures
 from training.gating import judge_run
-from training.refreshing import class_vectors, current_graph, keep_states, new_image_vectors, states_folder
+from training.refreshing import class_vectors, current_graph, image_side, keep_states, new_image_vectors, states_folder
 from training.registry import RecipeConfig, get_recipe
 from training.report import write_report
 from training.run_folder import RunFolder
@@ -52,9 +52,10 @@ __all__ = [
     "refresh",
     "retrain",
     "train",
+    "unencoded_parts",
 ]
 
-_WEIGHTS = "weights.pt"
+_WEIGHTS, _FROZEN = "weights.pt", "frozen_encoder"
 _NAMED_AT_MOST = 5
 _MODEL_FILES = ("config.yaml", "encoders.json", "state.json", _WEIGHTS)
 
@@ -77,9 +78,16 @@ def encode(snapshot: Snapshot, settings: Settings, config: RecipeConfig, reporte
     return {"images": encode_images(snapshot, features), "texts": encode_texts(snapshot, features, config)}
 
 
-def encode_images(snapshot: Snapshot, features: StoredFeatures) -> int:
-    """Bring the vectors of all images into the cache; how many images can be read."""
-    return int(features.images(snapshot)[1].sum())
+def encode_images(snapshot: Snapshot, features: StoredFeatures, start: int = 0, stop: int | None = None) -> int:
+    """Bring the vectors of images, all or some rows of them, into the cache; how many of them can be read."""
+    return features.fill_images(snapshot, start, stop)
+
+
+def unencoded_parts(snapshot: Snapshot, features: StoredFeatures, *, size: int) -> list[tuple[int, int]]:
+    """Rows from-to of the images, at most `size` each, wherever one has no vector yet."""
+    missing = features.missing_images(snapshot)
+    starts = range(0, len(missing), size)
+    return [(start, min(start + size, len(missing))) for start in starts if any(missing[start : start + size])]
 
 
 def encode_texts(snapshot: Snapshot, features: StoredFeatures, config: RecipeConfig) -> int:
@@ -167,14 +175,14 @@ def publish_run(
     if learns_from_captions(recipe):
         return publish_texts(graph, store, recipe, folder, reporter=reporter or SilentReporter(), activate=activate)
     snapshot: Snapshot = recipe.snapshot
-    feat, readable = recipe.encoders.images(snapshot)
+    feat, readable = image_side(recipe).images(snapshot)
     ids = [sha256 for sha256, fine in zip(snapshot.images.sha256, readable, strict=True) if fine]
     matrix = recipe.image_matrix()
     tower_dir = folder.path / "tower"
     # A finished run's tower never changes; writing it again would pull it from under another publisher's copy.
     if not is_whole(tower_dir):
         projection = None if matrix is None else matrix.numpy()
-        encoder = recipe.encoders.image_encoder()
+        encoder = image_side(recipe).image_encoder()
         ImageTower(encoder, readings=recipe.readings(), projection=projection).save(tower_dir)
     class_vectors = recipe.encode_classes(snapshot)
     publication = Publication(
@@ -240,7 +248,9 @@ def open_model(store: Store, version: str, snapshot: Snapshot, reporter: Reporte
     state, known = (json.loads((folder / "model" / name).read_text()) for name in ("state.json", "encoders.json"))
     entry = get_recipe(state["recipe"])
     recipe = entry.cls(merge_config(entry.config_cls, preset=folder / "model" / "config.yaml"))
-    features = StoredFeatures(store, image_spec=str(folder / "tower" / "encoder"), reporter=reporter, known=known)
+    frozen = folder / "model" / _FROZEN
+    spec = frozen if frozen.is_dir() else folder / "tower" / "encoder"
+    features = StoredFeatures(store, image_spec=str(spec), reporter=reporter, known=known)
     recipe.create(snapshot, features)
     try:
         load_weights(recipe.network(), folder / "model" / _WEIGHTS)
@@ -383,6 +393,8 @@ def _write_model(folder: RunFolder, recipe: Any, features: StoredFeatures) -> No
     (model / "encoders.json").write_text(json.dumps(features.record(), indent=1, sort_keys=True), encoding="utf-8")
     said = {"recipe": folder.snapshot()["recipe"], "temperature": recipe.temperature}
     (model / "state.json").write_text(json.dumps(said, sort_keys=True), encoding="utf-8")
+    if image_side(recipe) is not recipe.encoders:  # classes are made of what the frozen tower saw; it is not published
+        features.image_encoder().save(model / _FROZEN)
     save_checkpoint(model / _WEIGHTS, {"module": recipe.network().state_dict()})
 
 

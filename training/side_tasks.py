@@ -23,7 +23,7 @@ from training.class_inputs import Gatherer
 from training.labelled_images import LabelledImages
 from training.models.class_encoder import ClassEncoder, ClassInputs, ImageProjection
 
-__all__ = ["SideTask", "check_side_tasks", "merged_masks", "prepare_side_task"]
+__all__ = ["SideTask", "check_side_tasks", "merged_masks", "prepare_side_task", "with_side_tasks"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,14 @@ def merged_masks(parts: Sequence[Mapping[EdgeType, np.ndarray]]) -> dict[EdgeTyp
         for edge_type, mask in part.items():
             merged[edge_type] = merged[edge_type] | mask if edge_type in merged else mask
     return merged
+
+
+def with_side_tasks(config: Any, domain: Domain) -> Any:
+    """The configuration with the domain's other tasks by name where it says `all`."""
+    if config.side_tasks != "all":
+        return config
+    main = domain.task(config.task)[0]
+    return config.model_copy(update={"side_tasks": {name: 1.0 for name in domain.tasks if name != main}})
 
 
 def check_side_tasks(side_tasks: Mapping[str, float], domain: Domain, *, task: str, layers: int) -> None:

@@ -1,4 +1,4 @@
-"""How does a worker or beat process come to be? `celery -A workers.app worker` and `celery -A workers.app beat`."""
+"""How does a worker process come to be? `celery -A workers.app worker`; beat is workers.beat."""
 
 from __future__ import annotations
 

@@ -30,6 +30,9 @@ class Workplace:
     graph: Graph
     store: Store
     reporter: StepReporter
+    job: str
+    shared: bool = False
+    """Whether this very step was shared out before; all of its parts have ended."""
 
 
 @cache

@@ -20,6 +20,7 @@ __all__ = [
     "STEPS",
     "Classify",
     "EncodeImages",
+    "EncodePart",
     "EncodeTexts",
     "EncoderSpec",
     "Evaluate",
@@ -32,6 +33,8 @@ __all__ = [
     "Pull",
     "Queue",
     "Refresh",
+    "Search",
+    "SearchText",
     "ShortText",
     "StatementName",
     "Tick",
@@ -53,6 +56,7 @@ QUEUES: tuple[Queue, ...] = ("cpu", "gpu", "io")
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}$")]
 StatementName = Annotated[str, StringConstraints(pattern=r"^[a-z_]+/[a-z_]+$", max_length=80)]
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+SearchText = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 EncoderSpec = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 _P = TypeVar("_P", bound="Payload")
 
@@ -99,13 +103,29 @@ class EncodeTexts(_OfARecipe):
 
 
 class EncodeImages(Payload):
-    """Encode the images that the cache does not have; gives `snapshot`."""
+    """Encode the images that the cache does not have; gives `images`.
+
+    Where they are more than one part, the parts become jobs that any worker may take, and the step goes on after them.
+    """
 
     task_name: ClassVar[str] = "korvai.encode_images"
     queue: ClassVar[Queue] = "gpu"
 
     snapshot: Name
     vision_encoder: EncoderSpec
+    part_images: int = Field(2048, ge=1)
+
+
+class EncodePart(Payload):
+    """Encode some of a snapshot's images, by their rows; gives `images`."""
+
+    task_name: ClassVar[str] = "korvai.encode_part"
+    queue: ClassVar[Queue] = "gpu"
+
+    snapshot: Name
+    vision_encoder: EncoderSpec
+    start: int = Field(ge=0)
+    stop: int = Field(ge=1)
 
 
 class Train(_OfARecipe):
@@ -196,6 +216,20 @@ class Explain(Payload):
     class_key: ShortText | None = None
 
 
+class Search(Payload):
+    """Find the images that a text means and tie them to the job: `(:Job)-[:FOUND {rank, score}]->(:Image)`.
+
+    Gives `found` and the `model` that answered.
+    """
+
+    task_name: ClassVar[str] = "korvai.search"
+    queue: ClassVar[Queue] = "gpu"
+
+    domain: Name
+    text: SearchText
+    k: int = Field(10, ge=1, le=200)
+
+
 class Tick(Payload):
     """Beat's: start what an entry of the schedule asks for, or write down why not. It belongs to no job, it makes them.
 
@@ -218,7 +252,8 @@ class Message(Payload):
 STEPS: Mapping[str, type[Payload]] = {
     contract.task_name.removeprefix("korvai."): contract
     for contract in (
-        Validate, Pull, EncodeTexts, EncodeImages, Train, Evaluate, Gate, Publish, Refresh, Classify, Explain
+        Validate, Pull, EncodeTexts, EncodeImages, EncodePart, Train, Evaluate, Gate, Publish, Refresh, Classify,
+        Explain, Search,
     )
 }  # fmt: skip
 """Everything a plan may consist of."""

@@ -1,8 +1,8 @@
 """Which jobs can be asked for, by whom ever, and of which steps does each consist?
 
 A request is checked here and nowhere else: the command line, beat, and a Job that a curator wrote in Neo4j Browser all
-come through `request_of` and `plan_of`. On the node `graph`, `task`, `recipe` and `statement` are properties of their
-own, everything else is an object in `params`.
+come through `request_of` and `plan_of`. On the node `graph`, `task`, `recipe`, `statement` and `text` are properties of
+their own, everything else is an object in `params`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from cypher import StatementFileError, load
 from kg.errors import PayloadError
-from kg.schema import domain_names, load_domain
+from kg.schema import TEXT_TASK, domain_names, load_domain
 from kg.settings import Settings
 from workers import contracts as c
 
-__all__ = ["KINDS", "Request", "Retrain", "plan_of", "request_of"]
+__all__ = ["KINDS", "ON_THE_NODE", "Request", "Retrain", "plan_of", "request_of"]
 
-_ON_THE_NODE = ("graph", "task", "recipe", "statement")
+ON_THE_NODE = ("graph", "task", "recipe", "statement", "text")
 
 
 class Request(BaseModel):
@@ -86,11 +86,14 @@ class Encode(_OfARecipe):
 
     kind: ClassVar[str] = "encode"
 
+    part_images: int = Field(2048, ge=1)
+    """So many images make a job of their own, for any worker."""
+
     def steps(self, settings: Settings) -> Iterator[c.Payload]:
         yield c.Pull(**_place(self))
         recipe = self._recipe(settings)
         yield c.EncodeTexts.model_construct(**recipe)
-        yield c.EncodeImages.model_construct(vision_encoder=recipe["vision_encoder"])
+        yield c.EncodeImages.model_construct(vision_encoder=recipe["vision_encoder"], part_images=self.part_images)
 
 
 class Retrain(_OfARecipe):
@@ -170,8 +173,26 @@ class Explain(Request):
         yield c.Explain(**_place(self), image=self.image, class_key=self.class_key)
 
 
+class Search(Request):
+    """Images that a text means, by the active set of task `text`."""
+
+    kind: ClassVar[str] = "search"
+
+    text: c.SearchText
+    k: int = Field(10, ge=1, le=200)
+
+    def steps(self, settings: Settings) -> Iterator[c.Payload]:  # noqa: ARG002
+        if not self.text.strip():
+            raise PayloadError(
+                "job search: the text is empty; say what is to be seen, such as 'red body, green border'"
+            )
+        if self.task not in (None, TEXT_TASK):
+            raise PayloadError(f"job search: task {self.task!r} has no texts; leave it out")
+        yield c.Search(domain=_place(self)["domain"], text=self.text, k=self.k)
+
+
 KINDS: Mapping[str, type[Request]] = {
-    kind.kind: kind for kind in (Classify, Refresh, Retrain, Validate, Evaluate, Explain, Encode, Publish)
+    kind.kind: kind for kind in (Classify, Refresh, Retrain, Validate, Evaluate, Explain, Encode, Publish, Search)
 }
 
 
@@ -183,7 +204,8 @@ def request_of(said: Mapping[str, Any]) -> Request:
     kind = said.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise PayloadError(f"job: no kind {str(kind)[:40]!r}; there are {', '.join(KINDS)}")
-    wanted = {name: said[name] for name in _ON_THE_NODE if said.get(name) is not None}
+    unread = {"text"} - set(KINDS[kind].model_fields)  # such a property is a curator's own note
+    wanted = {name: said[name] for name in ON_THE_NODE if said.get(name) is not None and name not in unread}
     params = _params(kind, said.get("params"))
     if twice := sorted(set(wanted) & set(params)):
         raise PayloadError(f"job {kind}: {twice[0]!r} is said twice, as a property and in params; drop one")
@@ -226,7 +248,7 @@ def _place(request: Request) -> dict[str, Any]:
     domain = load_domain(request.graph)
     config = getattr(request, "config", {})
     task = request.task or config.get("task") or next(iter(domain.tasks))
-    return {"domain": request.graph, "task": domain.task(task)[0]}
+    return {"domain": request.graph, "task": domain.task_name(task)}
 
 
 def _readable(name: str) -> None:

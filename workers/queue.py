@@ -25,7 +25,7 @@ from kg.publishing.publication import whoever
 from kg.server.connection import redis_url
 from kg.settings import Settings
 from workers.contracts import PAYLOAD_VERSION, QUEUES, STEPS, Message
-from workers.kinds import Request, plan_of
+from workers.kinds import ON_THE_NODE, Request, plan_of
 
 __all__ = ["broker", "check", "described", "new_celery", "send", "submit", "waiting_messages"]
 
@@ -57,7 +57,7 @@ def described(settings: Settings, request: Request) -> dict[str, object]:
     Raises: PayloadError, SchemaViolation.
     """
     said = request.model_dump(mode="json", exclude_unset=True, by_alias=True)
-    own = {name: said.pop(name) for name in ("graph", "task", "recipe", "statement") if said.get(name) is not None}
+    own = {name: said.pop(name) for name in ON_THE_NODE if said.get(name) is not None}
     alone = f"{request.alone}/{request.graph}" if request.alone else None
     plan = json.dumps(plan_of(settings, request))
     params = json.dumps(said, sort_keys=True)

@@ -13,14 +13,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from kg import failpoints
-from kg.errors import GraphUnavailable, KorvaiError, PayloadError, QueueUnavailable, StaleToken
+from kg.errors import GraphUnavailable, JobTooLarge, KorvaiError, PayloadError, QueueUnavailable, StaleToken
 from kg.graph import Graph
 from kg.jobs import Lease
 from kg.store import Store
 from workers import contracts, queue
 from workers.context import StepReporter, Workplace, open_graph, settings
 from workers.contracts import STEPS, Message, Payload, parse
+from workers.estimating import estimate, refuse_unless_it_fits
 from workers.logs import job_context
+from workers.parts import Parts, share_out, tell_parent
 
 __all__ = ["MAX_CRASHES", "MAX_RETRIES", "retry_delay_s", "run_step"]
 
@@ -34,9 +36,10 @@ _LONGEST_MESSAGE = 500
 log = logging.getLogger(__name__)
 Ids = dict[str, Any]
 _P = TypeVar("_P", bound=Payload)
+Work = Callable[[Workplace, _P], Ids | Parts]
 
 
-def run_step(contract: type[_P], work: Callable[[Workplace, _P], Ids], parts: tuple[Any, ...]) -> None:
+def run_step(contract: type[_P], work: Work[_P], parts: tuple[Any, ...]) -> None:
     """Do the step that a message is about, if it is still to be done.
 
     Raises: PayloadError for a message that nobody can read; it is dropped, and its job, if it has one, sent again.
@@ -51,6 +54,8 @@ def run_step(contract: type[_P], work: Callable[[Workplace, _P], Ids], parts: tu
             going_on = _under_lease(lease, contract, work)
         if going_on:
             _send_next(graph, message.job, message.step + 1, going_on)
+        else:
+            tell_parent(graph, lease)
     return None
 
 
@@ -60,21 +65,39 @@ def retry_delay_s(tries: int) -> float:
     return random.uniform(longest_s / 2, longest_s)
 
 
-def _under_lease(lease: Lease, contract: type[_P], work: Callable[[Workplace, _P], Ids]) -> str | None:
+def _under_lease(lease: Lease, contract: type[_P], work: Work[_P]) -> str | None:
     """Do the work and settle; the name of the next step."""
     try:
         _refuse_killers(lease)
         args, plan, results = _arguments(lease, contract)
         store = Store(settings().store_dir)
         store.check_writable()
-        reporter = StepReporter(lease, contracts.step_name(contract))
-        found = work(Workplace(settings(), lease.graph, store, reporter), args)
+        if lease.step == 0 and not lease.said.get("parent"):
+            _expect(lease, plan)
+        found = work(_workplace(lease, store, contracts.step_name(contract)), args)
         lease.check()
         failpoints.reach("job.before_settle")
+        if isinstance(found, Parts):
+            share_out(lease, found)
+            return None
         return _go_on(lease, plan, {**results, **found})
     except Exception as error:
         _settle_error(lease, error)
     return None
+
+
+def _workplace(lease: Lease, store: Store, name: str) -> Workplace:
+    shared = lease.said.get("shared") == lease.step
+    return Workplace(settings(), lease.graph, store, StepReporter(lease, name), lease.job, shared=shared)
+
+
+def _expect(lease: Lease, plan: list[Mapping[str, Any]]) -> None:
+    """Say on the node what the job will take. Raises: JobTooLarge, MemoryTaken."""
+    encoder = next((step["args"]["vision_encoder"] for step in plan if "vision_encoder" in step["args"]), "")
+    expected = estimate(lease.graph, str(lease.said.get("kind")), str(lease.said.get("graph")), encoder)
+    said = {"needs_mib": expected.needs_mib, "expected_s": expected.expected_s}
+    lease.graph.run("jobs/expect", id=lease.job, token=lease.token, **said)
+    refuse_unless_it_fits(expected, settings(), f"job {lease.job}")
 
 
 def _go_on(lease: Lease, plan: list[Mapping[str, Any]], results: Ids) -> str | None:
@@ -101,7 +124,8 @@ def _settle_error(lease: Lease, error: Exception) -> None:
             said = f"trying again: {message}"[:_LONGEST_MESSAGE]
             lease.settle(due_s=delay_s, state="running", retries=retries + 1, message=said)
             return log.warning("job %s: %s; trying again in %.0f s", lease.job, message, delay_s)
-        lease.settle(state="failed", message=message[:_LONGEST_MESSAGE])
+        state = "refused" if isinstance(error, JobTooLarge) else "failed"
+        lease.settle(state=state, message=message[:_LONGEST_MESSAGE])
     except (GraphUnavailable, StaleToken) as worse:
         # It cannot be written down: the lease runs out, and the step is done again.
         return log.warning("job %s: %s", lease.job, worse)

@@ -27,7 +27,6 @@ from workers.kinds import KINDS
 
 __all__ = ["Entry", "Reasons", "beat_schedule", "entries", "run_entry", "tick"]
 
-_TICK_EXPIRES_S = 12 * 3600
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -91,8 +90,8 @@ def beat_schedule(settings: Settings) -> dict[str, Any]:
     found = {}
     for name, entry in entries(settings).items():
         tick_ = contracts.Tick(entry=name)
-        # Nights that nobody worked off do not pile up.
-        options = {"queue": tick_.queue, "expires": min(_TICK_EXPIRES_S, (entry.every_minutes or 24 * 60) * 60)}
+        # Without an expiry, which would compare the clocks of two machines: ticks that piled up find one job open.
+        options = {"queue": tick_.queue}
         args = [tick_.model_dump(mode="json")]
         found[name] = {"task": tick_.task_name, "schedule": entry.when(settings), "args": args, "options": options}
     return found

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from celery import Task, shared_task
 
+from kg.classify import similar_to_text
 from kg.curation.filling import classify_new
 from kg.errors import KorvaiError, SchemaViolation
 from kg.schema import load_domain
@@ -21,11 +22,13 @@ from training.gating import judge_run
 from training.registry import RecipeConfig
 from workers import contracts
 from workers.context import Workplace
+from workers.parts import Parts
 from workers.running import run_step
 
 __all__ = [
     "classify",
     "encode_images",
+    "encode_part",
     "encode_texts",
     "evaluate",
     "explain",
@@ -33,6 +36,7 @@ __all__ = [
     "publish",
     "pull",
     "refresh",
+    "search",
     "train",
     "validate",
 ]
@@ -42,10 +46,10 @@ _P = TypeVar("_P", bound=contracts.Payload)
 _NAMED = 5
 
 
-def _step(contract: type[_P]) -> Callable[[Callable[[Workplace, _P], Ids]], Task]:
+def _step(contract: type[_P]) -> Callable[[Callable[[Workplace, _P], Ids | Parts]], Task]:
     """A task that does what `contract` says for the job that its message names."""
 
-    def register(work: Callable[[Workplace, _P], Ids]) -> Task:
+    def register(work: Callable[[Workplace, _P], Ids | Parts]) -> Task:
         def task(*parts: Any) -> None:
             run_step(contract, work, parts)
 
@@ -84,9 +88,22 @@ def encode_texts(work: Workplace, args: contracts.EncodeTexts) -> Ids:
 
 
 @_step(contracts.EncodeImages)
-def encode_images(work: Workplace, args: contracts.EncodeImages) -> Ids:
+def encode_images(work: Workplace, args: contracts.EncodeImages) -> Ids | Parts:
     features = StoredFeatures(work.store, image_spec=args.vision_encoder, reporter=work.reporter)
-    return {"images": runs.encode_images(find_snapshot(work.store, args.snapshot), features)}
+    snapshot = find_snapshot(work.store, args.snapshot)
+    # What is still missing after its parts are images that cannot be read; they are told once more, and left out.
+    parts = [] if work.shared else runs.unencoded_parts(snapshot, features, size=args.part_images)
+    if len(parts) > 1:
+        common = {"snapshot": args.snapshot, "vision_encoder": args.vision_encoder}
+        return Parts({f"{start}": contracts.EncodePart(**common, start=start, stop=stop) for start, stop in parts})
+    return {"images": runs.encode_images(snapshot, features)}
+
+
+@_step(contracts.EncodePart)
+def encode_part(work: Workplace, args: contracts.EncodePart) -> Ids:
+    features = StoredFeatures(work.store, image_spec=args.vision_encoder, reporter=work.reporter)
+    snapshot = find_snapshot(work.store, args.snapshot)
+    return {"images": runs.encode_images(snapshot, features, args.start, args.stop)}
 
 
 @_step(contracts.Train)
@@ -144,6 +161,14 @@ def explain(work: Workplace, args: contracts.Explain) -> Ids:
     if not found.kept:
         raise SchemaViolation(f"explaining {args.image[:60]!r}: no image of the graph; give a sha256 or an item's key")
     return {"explanation": found.explanation.id, "sentence": found.explanation.sentence}
+
+
+@_step(contracts.Search)
+def search(work: Workplace, args: contracts.Search) -> Ids:
+    found = similar_to_text(work.graph, work.settings, args.text, domain=args.domain, k=args.k)
+    rows = [{"image_id": one.image_id, "rank": rank, "score": one.score} for rank, one in enumerate(found, 1)]
+    work.graph.run("jobs/write_found", job=work.job, rows=rows)
+    return {"found": len(rows), "model": found[0].version if found else None}
 
 
 def _config(work: Workplace, args: contracts.EncodeTexts | contracts.Train, snapshot: Snapshot) -> RecipeConfig:

@@ -23,6 +23,7 @@ from kg.jobs.records import new_job_id
 from kg.server.connection import redis_url
 from kg.settings import Settings
 from workers import queue
+from workers.contracts import QUEUES, STEPS
 from workers.kinds import request_of
 
 __all__ = ["Watcher", "accept_typed", "notice_lost_broker", "send_due", "warn_of_forgetful_broker"]
@@ -53,8 +54,10 @@ class Watcher:
         self._thread.join(timeout=5)
 
     def _live(self) -> None:
-        reconciled_s = float("-inf")
-        while not self._stop.wait(_EVERY_S):
+        reconciled_s, took_s = float("-inf"), 0.0
+        # A graph that lags is asked less often: at most half of the time goes into asking.
+        while not self._stop.wait(max(_EVERY_S, took_s)):
+            began_s = time.monotonic()
             try:
                 self._graph = self._graph or _connect(self._settings)
                 if time.monotonic() - reconciled_s > _RECONCILE_EVERY_S or _broker_is_new(self._settings):
@@ -70,6 +73,7 @@ class Watcher:
                 self._complain(str(error))
             except Exception:  # a fault of ours must not end what keeps all jobs going
                 log.exception("watching for jobs")
+            took_s = time.monotonic() - began_s
         self._forget_graph()
 
     def _complain(self, message: str) -> None:
@@ -105,19 +109,24 @@ def accept_typed(settings: Settings, graph: Graph) -> int:
     return len(rows)
 
 
-def send_due(settings: Settings, graph: Graph) -> int:
+def send_due(settings: Settings, graph: Graph, *, most_waiting: int = _MOST) -> int:
     """Send a message for each job that nobody works at; how many.
 
+    Where workers or Redis lag behind, and `most_waiting` messages wait in a queue, the rest stay due in the graph.
     Raises: QueueUnavailable.
     """
     rows = graph.run("jobs/due", most=_MOST)
     if not rows:
         return 0
-    sent = 0
+    sent, waiting = 0, queue.waiting_messages(settings)
     with queue.broker(settings) as app:
         for row in rows:
             try:
                 name = json.loads(row["plan"])[row["step"]]["step"]
+                to = STEPS[name].queue if name in STEPS else QUEUES[0]
+                if waiting[to] >= most_waiting:
+                    continue
+                waiting[to] += 1
                 sent += queue.send(app, graph, row["id"], row["step"], name, sends=row["sends"])
             except (PayloadError, ValueError, TypeError, LookupError) as error:
                 _refuse(graph, row["id"], row["step"], error)

@@ -6,13 +6,14 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, File, HTTPException, Query, UploadFile
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import DomainDep, GraphDep, ModelTurnsDep, SettingsDep, TaskDep
 from api.limits import MAX_UPLOAD_MIB
 from kg import classify
 from kg.graph import Graph
-from kg.scenes import composing
+from kg.scenes import asking
 from kg.schema import Domain
 from kg.settings import Settings
 
@@ -90,12 +91,17 @@ class ShownItem(BaseModel):
 
 
 class Shown(BaseModel):
-    """Items by what their pictures show."""
+    """Items that a text means."""
 
     graph: str
-    facts: list[str] = Field(description="What was searched for, as it was understood.")
-    unknown: list[str] = Field(description="Words that no scene of the graph uses.")
-    items: list[ShownItem]
+    facts: list[str] = Field([], description="What was searched for in scenes, as it was understood.")
+    unknown: list[str] = Field([], description="Words that no scene of the graph uses.")
+    items: list[ShownItem] = Field([], description="By the facts of their scenes.")
+    nearest: list[Item] = Field([], description="By the vectors of text and image.")
+    found_by_both: list[str] = Field([], description="Items of both answers.")
+    only_by_scenes: list[str] = []
+    only_by_embeddings: list[str] = []
+    notes: list[str] = Field([], description="Why one of the ways could not answer.")
 
 
 @router.post("/classify")
@@ -127,16 +133,28 @@ def similar(item: str, domain: DomainDep, task: TaskDep, graph: GraphDep, k: Num
 
 
 @router.get("/search")
-def search(
-    text: Annotated[str, Query(min_length=1, max_length=500, description="peacock on pallu, red body, green border")],
+async def search(
+    text: Annotated[str, Query(min_length=1, max_length=4000, description="peacock on pallu, red body, green border")],
     domain: DomainDep,
     graph: GraphDep,
+    settings: SettingsDep,
+    turns: ModelTurnsDep,
+    by: Annotated[asking.Way, Query(description="Scene facts, vectors of text and image, or both.")] = "scenes",
     k: NumberOfItems = 10,
 ) -> Shown:
-    """The items whose scenes meet most of the facts that a text lists, those that meet all first."""
-    found = composing.find_scenes(graph, domain, text, k=k)
-    items = [ShownItem(**row._asdict()) for row in found.found]
-    return Shown(graph=domain.domain, facts=list(found.facts), unknown=list(found.unknown), items=items)
+    """The items that a text means: by the facts of their scenes, by vectors, or both with the difference."""
+    look = partial(asking.ask, graph, settings, domain, text, by=by, k=k)
+    answer = await (run_in_threadpool(look) if by == "scenes" else turns.run(look))
+    scenes = answer.scenes
+    return Shown(
+        graph=domain.domain,
+        facts=list(scenes.facts) if scenes else [],
+        unknown=list(scenes.unknown) if scenes else [],
+        items=[ShownItem(**row._asdict()) for row in scenes.found] if scenes else [],
+        nearest=_items(answer.nearest or []),
+        notes=list(answer.notes),
+        **_difference(answer) if by == "both" else {},
+    )
 
 
 @router.get("/classes")
@@ -167,6 +185,10 @@ def _answer(
         similar=_items(alike),
         typical=_items(best),
     )
+
+
+def _difference(answer: asking.Answer) -> dict[str, list[str]]:
+    return {name: getattr(answer, name) for name in ("found_by_both", "only_by_scenes", "only_by_embeddings")}
 
 
 def _items(found: list[classify.Similar]) -> list[Item]:

@@ -12,7 +12,9 @@ MATCH (j:Job {id: $id})
 SET j.seen_at = datetime.realtime() // the lock: all below is read under it
 WITH j, datetime.realtime() AS now
 OPTIONAL MATCH (other:Job {exclusive: j.excludes}) WHERE other <> j
-WITH j, now, other.id AS other,
+WITH j, now, other.id AS other, EXISTS { (p:Job {parent: j.id}) WHERE p.state IN ['queued', 'running'] } AS shared
+WITH j, now, CASE WHEN shared THEN 'its parts' ELSE other END AS other
+WITH j, now, other,
      CASE WHEN NOT coalesce(j.state, '') IN ['queued', 'running'] THEN 'ended'
           WHEN coalesce(j.step, 0) <> $step THEN 'done before'
           WHEN j.lease_until > now THEN 'held'

@@ -18,12 +18,15 @@
 // return reviewer  STRING       who decided
 // return at        DATETIME     when it was proposed or decided
 // return embedding_set STRING   which set says so
+// return method    STRING       how, where it was not by the image alone
+// return facts     LIST<STRING> what counted then
 MATCH (p:Prediction)-[:FROM]->(s:EmbeddingSet {domain: $domain, task: $task})
 WHERE p.state = $state AND p.score >= $at_least
 MATCH (p)-[:OF]->(item:«item»)
 MATCH (p)-[:SAYS]->(c:«class»)
 WHERE $class = '' OR c.«class_key» = $class
 RETURN p.id AS id, item.«item_key» AS item, c.«class_key» AS class, p.score AS score, p.state AS state,
-       p.reviewer AS reviewer, p.at AS at, s.id AS embedding_set
+       p.reviewer AS reviewer, p.at AS at, s.id AS embedding_set,
+       p.method AS method, p.facts AS facts
 ORDER BY score DESC, item
 LIMIT $limit

@@ -49,10 +49,11 @@ CALL (s, item, class, probability) {
   ON CREATE SET p.state = 'proposed', p.score = probability, p.at = datetime()
   WITH s, item, class, probability, p WHERE p.state = 'proposed'
   SET p.score = probability
+  REMOVE p.method, p.facts
   MERGE (p)-[:OF]->(item)
   MERGE (p)-[:FROM]->(s)
   WITH p, class
-  OPTIONAL MATCH (p)-[old:SAYS]->(other) WHERE other <> class
+  OPTIONAL MATCH (p)-[old:SAYS|EVIDENCE]->(other) WHERE other <> class OR type(old) = 'EVIDENCE'
   DELETE old
   WITH DISTINCT p, class
   MERGE (p)-[:SAYS]->(class)

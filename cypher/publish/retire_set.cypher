@@ -12,5 +12,5 @@ SET s.state = 'retired', s.token = $token, s.retired_at = datetime()
 WITH s
 OPTIONAL MATCH (c:«class»|Class)
 WHERE c[s.class_property] IS NOT NULL
-REMOVE c[s.class_property]
+REMOVE c[coalesce(s.class_property, 'none')] // sets of task `text` have none, and c is null
 RETURN count(c) AS classes

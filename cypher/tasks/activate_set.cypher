@@ -7,6 +7,8 @@
 // return previous      STRING id of the set to roll back to, or null
 MATCH (t:Task {domain: $domain, name: $task})
 MATCH (new:EmbeddingSet {id: $embedding_set, domain: $domain, task: $task})
+SET new.locked_at = datetime()
+WITH t, new // locked: whoever retires outdated sets may have been faster
 WHERE new.state IN ['ready', 'shadow']
 OPTIONAL MATCH (t)-[active:ACTIVE]->(old:EmbeddingSet)
 OPTIONAL MATCH (t)-[previous:PREVIOUS]->(:EmbeddingSet)

@@ -11,19 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cypher import load
 from kg import failpoints
 from kg.changes.edit_record import Edit, encode, new_id
 from kg.curation.addresses import addresses
 from kg.curation.edits import os_user
 from kg.curation.recording import one_transaction, record
 from kg.errors import SchemaViolation
+from kg.explanations import Evidence
 from kg.graph import Graph
 from kg.progress import Reporter
 from kg.publishing.activation import active_set
 from kg.schema import Domain
 from kg.statements import statement_for
 
-__all__ = ["Decided", "Proposed", "decide", "list_predictions", "propose"]
+__all__ = ["Decided", "Given", "Proposed", "decide", "list_predictions", "propose", "propose_given"]
 
 _PAGE = 500
 
@@ -37,6 +39,19 @@ class Proposed:
     skipped: int
     """Items whose proposal of this set was decided before."""
     embedding_set: str
+
+
+@dataclass(frozen=True)
+class Given:
+    """What something outside the database says of an item."""
+
+    item: str
+    class_key: str
+    score: float
+    """Probability."""
+    facts: tuple[str, ...]
+    """What counted, in words."""
+    evidence: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +106,44 @@ def propose(
             proposed, skipped = proposed + row["proposed"], skipped + row["skipped"]
             advance(row["looked_at"], proposed=proposed)
     return Proposed(looked_at, proposed, skipped, active.set)
+
+
+def propose_given(
+    graph: Graph, domain: Domain, answers: Sequence[Given], *, task: str | None = None, method: str, reporter: Reporter
+) -> Proposed:
+    """Write answers that were found outside the database as proposals of the active set, with their evidence.
+
+    An item has one proposal of a set: an open one takes over the new answer, a decided one stays decided. A page is
+    one transaction.
+    Raises: NodeNotFound (nothing is published), SchemaViolation (unknown task).
+    """
+    name = domain.task(task)[0]
+    active, statement = active_set(graph, domain, name), statement_for(graph, "predictions/propose_given", domain, name)
+    proposed = skipped = 0
+    with reporter.stage("proposing classes", len(answers), "items") as advance:
+        for start in range(0, len(answers), _PAGE):
+            page = {answer.item: answer for answer in answers[start : start + _PAGE]}
+            rows = [
+                {"item": a.item, "class": a.class_key, "score": a.score, "facts": list(a.facts)} for a in page.values()
+            ]
+            with graph.transaction("predictions/propose_given") as tx:
+                done = tx.run(statement, domain=domain.domain, task=name, method=method, rows=rows)
+                ids = {row["id"]: page[row["item"]].evidence for row in done if row["open"]}
+                for label, evidence in _evidence_by_label(ids).items():
+                    slots = {"node": label, "node_key": domain.node_type(label).key}
+                    tx.run(load("predictions/write_evidence").fill(**slots), evidence=evidence)
+            proposed, skipped = proposed + len(ids), skipped + len(done) - len(ids)
+            advance(len(page))
+    return Proposed(len(answers), proposed, skipped, active.set)
+
+
+def _evidence_by_label(ids: Mapping[str, Sequence[Evidence]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for prediction, evidence in ids.items():
+        for part in evidence:
+            said = {"key": part.key, "relation": part.relation, "rank": part.rank, "weight": part.weight}
+            found.setdefault(part.node_type, []).append({"id": prediction, **said})
+    return found
 
 
 def list_predictions(

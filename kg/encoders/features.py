@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,11 +20,22 @@ from kg.progress import Reporter
 from kg.store import Store, open_image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from torch import Tensor
 
     from kg.snapshots.snapshot import Snapshot
 
-__all__ = ["encode_by", "encode_images", "encode_patches", "encode_texts", "open_cache", "vectors_of_texts"]
+__all__ = [
+    "encode_entering",
+    "encode_images",
+    "encode_patches",
+    "encode_texts",
+    "fill_images",
+    "open_cache",
+    "vectors_of_texts",
+]
 
 _TEXTS_A_ROUND = 256
 _CPU_BATCH_IMAGES = 8
@@ -77,44 +89,79 @@ def encode_images(
     Shapes: (images, dim) float32, (images,) bool, in the snapshot's order.
     Raises: StoreError.
     """
-    what = f"images to vectors ({encoder.name})"
-    return encode_by(encoder.encode, what, snapshot, encoder, cache, store, reporter)
+    images = snapshot.images
+    fill_images(images.sha256, images.uri, encoder, cache, store=store, reporter=reporter)
+    return cache.get(images.sha256)
+
+
+def fill_images(
+    hashes: Sequence[str],
+    uris: Sequence[str],
+    encoder: ImageEncoder,
+    cache: FeatureCache,
+    *,
+    store: Store,
+    reporter: Reporter,
+) -> int:
+    """Bring the vectors of images into the cache; how many of them can be read. Memory is that of a few batches.
+
+    Raises: StoreError.
+    """
+    missing = cache.missing(hashes)
+    if missing:
+        with reporter.stage(f"images to vectors ({encoder.name})", len(missing), "images") as advance:
+            places = dict(zip(hashes, uris, strict=True))
+            unreadable = _encode_missing(missing, places, encoder, encoder.encode, cache, store, advance)
+            cache.flush()
+        _name(unreadable, reporter)
+    return len(hashes) - len(cache.missing(hashes))
 
 
 def encode_patches(
-    snapshot: Snapshot, encoder: ImageEncoder, cache: FeatureCache, store: Store, reporter: Reporter
-) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors of all images' patches in the space of image vectors, and which images could be read.
-
-    Shapes: (images, tokens, dim) of the cache's type, (images,) bool, in the snapshot's order.
-    Raises: StoreError, EncoderError for an encoder without patch tokens in that space.
-    """
-    what = f"patches to vectors ({encoder.name})"
-    return encode_by(encoder.joint_patches, what, snapshot, encoder, cache, store, reporter)
-
-
-def encode_by(
-    encode: Callable[[Tensor], np.ndarray],
-    what: str,
     snapshot: Snapshot,
     encoder: ImageEncoder,
     cache: FeatureCache,
     store: Store,
     reporter: Reporter,
+    *,
+    encode: Callable[[Tensor], Any] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What `encode` makes of all images, told as `what`, and which images could be read; the encoder preprocesses.
+    """Unit vectors of all images' patches in the space of image vectors, and which images could be read.
 
-    Shapes: (images, …) of the cache's type, (images,) bool, in the snapshot's order.
-    Raises: StoreError.
+    `encode` gives other states of the patches: pixels to an array.
+    Shapes: (images, tokens, dim) of the cache's type, (images,) bool, in the snapshot's order.
+    Raises: StoreError, EncoderError for an encoder without patch tokens in that space.
     """
     images = snapshot.images
     uris = dict(zip(images.sha256, images.uri, strict=True))
     missing = cache.missing(images.sha256)
     if missing:
-        with reporter.stage(what, len(missing), "images") as advance:
-            _name(_encode_missing(missing, uris, encoder, encode, cache, store, advance), reporter)
+        with reporter.stage(f"patches to vectors ({encoder.name})", len(missing), "images") as advance:
+            _name(
+                _encode_missing(missing, uris, encoder, encode or encoder.joint_patches, cache, store, advance),
+                reporter,
+            )
             cache.flush()
     return cache.get(images.sha256)
+
+
+def encode_entering(
+    snapshot: Snapshot, encoder: ImageEncoder, cache: FeatureCache, store: Store, reporter: Reporter, *, blocks: int
+) -> None:
+    """Bring what enters the tower's last `blocks` blocks into the cache, for all images that can be read.
+
+    Raises: StoreError, EncoderError for a tower that cannot be cut there.
+    """
+    from kg.encoders.tail import front
+
+    images = snapshot.images
+    uris = dict(zip(images.sha256, images.uri, strict=True))
+    missing = cache.missing(images.sha256)
+    if missing:
+        encode = partial(front, encoder, blocks=blocks)
+        with reporter.stage(f"images up to the last {blocks} blocks ({encoder.name})", len(missing)) as advance:
+            _encode_missing(missing, uris, encoder, encode, cache, store, advance)
+            cache.flush()
 
 
 def _encode_missing(missing, uris, encoder, encode, cache, store, advance) -> list[str]:

@@ -20,6 +20,8 @@ from kg.errors import DimensionMismatch
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from kg.encoders.asking import Questions
+
 __all__ = ["Readings", "read_images"]
 
 
@@ -70,7 +72,7 @@ class Readings:
         return found
 
 
-def read_images(readings: Readings | None, features: np.ndarray) -> np.ndarray:
+def read_images(readings: Readings | Questions | None, features: np.ndarray) -> np.ndarray:
     """Vectors of features, or the features where nothing is read. Shapes: (n, encoder's width) -> (n, width)."""
     import torch
 

@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kg.encoders.asking import Questions
 from kg.encoders.image import ImageEncoder, load_image_encoder
 from kg.encoders.readings import Readings, read_images
 from kg.encoders.text import text_tower_of
@@ -30,7 +31,7 @@ __all__ = ["ImageTower", "is_whole", "load_tower"]
 
 _MANIFEST = "manifest.json"
 _PROJECTIONS = ("image", "text")
-_PHRASES = "phrases.npy"
+_PHRASES, _QUESTIONS = "phrases.npy", "questions.npz"
 _FORMAT = 1
 
 
@@ -46,7 +47,7 @@ class ImageTower:
         self,
         encoder: ImageEncoder,
         *,
-        readings: Readings | None = None,
+        readings: Readings | Questions | None = None,
         projection: np.ndarray | None = None,
         text_projection: np.ndarray | None = None,
     ) -> None:
@@ -126,6 +127,10 @@ class ImageTower:
             for name, matrix in zip(_PROJECTIONS, (self.projection, self.text_projection), strict=True)
         }
         read = self.readings
+        if isinstance(read, Questions):
+            with atomic_write(folder / _QUESTIONS) as file:
+                np.savez(file, **vars(read))
+            read = None
         for name, matrix in (matrices | {_PHRASES: None if read is None else read.phrases}).items():
             if matrix is not None:
                 with atomic_write(folder / name) as file:
@@ -157,6 +162,9 @@ def load_tower(folder: Path, *, device: str = "cpu") -> ImageTower:
     matrices = [folder / f"{name}_projection.npy" for name in _PROJECTIONS]
     image, text = (np.load(path, allow_pickle=False) if path.is_file() else None for path in matrices)
     readings = said and Readings(np.load(folder / _PHRASES, allow_pickle=False), tuple(said["sizes"]), said["scale"])
+    if (folder / _QUESTIONS).is_file():
+        with np.load(folder / _QUESTIONS, allow_pickle=False) as held:
+            readings = Questions(**{**held, "sizes": tuple(held["sizes"].tolist())})
     encoder = load_image_encoder(folder / "encoder", device=device)
     return ImageTower(encoder, readings=readings, projection=image, text_projection=text)
 

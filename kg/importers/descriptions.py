@@ -1,15 +1,17 @@
 """How do texts about nodes get into the graph, with the name of whoever wrote them?
 
-A CSV with the columns `type` (label), `node` (key), `text`, `source`, `licence`, `date`.
+A CSV with the columns `type` (label), `node` (key), `text`, `source`, `licence`, `date`; or MediaWiki's extracts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from kg.graph import Graph
 from kg.importers.art_names import class_key
 from kg.importers.csv_reading import Record, read_table
+from kg.importers.mediawiki import LICENCE, read_extracts, records_of
 from kg.importers.report import ImportReport
 from kg.importers.tables import Importer, NodeRow, importing
 from kg.importers.values import in_batches
@@ -17,7 +19,7 @@ from kg.progress import Reporter
 from kg.schema import Domain
 from kg.store import Store
 
-__all__ = ["import_descriptions"]
+__all__ = ["import_descriptions", "import_extracts"]
 
 _NEEDED = ("type", "node", "text", "source")
 _A_BATCH = 4_000
@@ -47,6 +49,36 @@ def import_descriptions(
         with reporter.stage("descriptions", None, "rows") as advance:
             for batch in in_batches(rows, _A_BATCH):
                 _describe(importer, batch, seen)
+                advance(len(batch))
+    return importer.report
+
+
+def import_extracts(
+    graph: Graph,
+    store: Store,
+    domain: Domain,
+    file: Path,
+    *,
+    reporter: Reporter,
+    labels: Sequence[str] = (),
+    licence: str = LICENCE,
+    site: str = "https://en.wikipedia.org/wiki/",
+    dry_run: bool = False,
+    over_edits: bool = False,
+) -> ImportReport:
+    """Set descriptions from MediaWiki's extracts (`kg.importers.mediawiki`) on nodes of `labels`, by default of all.
+
+    Raises: SchemaViolation (no such file, no page in it, no such label), StoreError, GraphUnavailable.
+    """
+    for label in labels:
+        domain.node_type(label)
+    form = {"kind": "descriptions", "source": str(file), "reporter": reporter, "dry_run": dry_run}
+    with importing(graph, store, domain=domain, over_edits=over_edits, **form) as importer:
+        pages, seen = read_extracts(Path(file), importer.problem, site=site), set[tuple[str, str]]()
+        chosen = list(labels) or [label for label in domain.node_types if label != domain.item]
+        with reporter.stage("extracts", None, "pages") as advance:
+            for batch in in_batches(pages, _A_BATCH):
+                _describe(importer, list(records_of(importer, batch, labels=chosen, licence=licence)), seen)
                 advance(len(batch))
     return importer.report
 

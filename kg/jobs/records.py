@@ -27,8 +27,12 @@ __all__ = [
 
 OPEN = ("queued", "running")
 ENDED = ("done", "failed", "cancelled", "refused", "skipped")
-"""done; failed: an error ended it; refused: it was never valid; skipped: the schedule saw no reason for it."""
+"""done; failed: an error ended it; refused: it was never valid, or is larger than
+the machine; skipped: the schedule saw no reason for it."""
 STATES = (*OPEN, *ENDED)
+
+
+_NUMBERS = ("done", "total", "rate_per_s", "remaining_s", "needs_mib", "expected_s")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,10 @@ class Job:
     unit: str | None = None
     rate_per_s: float | None = None
     remaining_s: float | None = None
+    needs_mib: int | None = None
+    """Memory that it takes at most, as its first worker expected."""
+    expected_s: float | None = None
+    """How long jobs like this one took before."""
     holder: str | None = None
     who: str | None = None
     crashes: int = 0
@@ -123,7 +131,7 @@ def job_of(said: Mapping[str, Any]) -> Job:
     plan = _loaded(said.get("plan"), list)
     steps = tuple(str(part.get("step", "?")) if isinstance(part, dict) else "?" for part in plan)
     plain = {name: said.get(name) for name in ("graph", "task", "message", "stage", "unit", "holder", "who")}
-    numbers = {name: said.get(name) for name in ("done", "total", "rate_per_s", "remaining_s")}
+    numbers = {name: said.get(name) for name in _NUMBERS}
     times = {name: _time(said.get(name)) for name in ("created_at", "started_at", "ended_at")}
     return Job(
         id=str(said.get("id", "")),

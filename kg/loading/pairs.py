@@ -20,6 +20,8 @@ def not_in(
     sources: np.ndarray, targets: np.ndarray, known_sources: np.ndarray, known_targets: np.ndarray
 ) -> np.ndarray:
     """Which of the pairs are not among the known ones. Shapes: pairs (n,), known (m,) int64; the mask (n,) bool."""
+    if not len(known_sources):
+        return np.ones(len(sources), bool)
     codes = _codes(np.concatenate([sources, known_sources]), np.concatenate([targets, known_targets]))
     return ~np.isin(codes[: len(sources)], codes[len(sources) :])
 

@@ -35,7 +35,8 @@ class ActiveSet:
 
     version: str
     set: str
-    class_property: str
+    class_property: str | None
+    """None for task `text`, whose sets have no classes."""
     image_property: str
     image_index: str
     scale: float
@@ -145,4 +146,4 @@ def task_name(domain: Domain | str, task: str | None) -> tuple[str, str]:
     if task is not None and isinstance(domain, str) and domain not in domain_names():
         return domain, task  # the name of somebody's own domain file, as the graph holds it
     domain = load_domain(domain) if isinstance(domain, str) else domain
-    return domain.domain, domain.task(task)[0]
+    return domain.domain, domain.task_name(task)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from kg.errors import StoreError
 from kg.store import Store, disk_guard
 
-__all__ = ["folder_hash", "keep", "relative", "tower_folder"]
+__all__ = ["folder_hash", "keep", "relative", "tower_folder", "tower_manifest"]
 
 
 def keep(store: Store, version: str, parts: Mapping[str, Path | None], *, label: str, token: int) -> Path:
@@ -51,6 +53,14 @@ def tower_folder(store: Store, version: str) -> Path:
             "or publish again"
         )
     return folder
+
+
+def tower_manifest(folder: Path | None) -> dict[str, Any]:
+    """What a saved tower says of itself (`dim`, `has_text` …); nothing where it is none."""
+    try:
+        return {} if folder is None else dict(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
 
 
 def folder_hash(folder: Path) -> str:

@@ -1,8 +1,8 @@
 """What is removed from graph and store once it can never become active again?
 
-A task keeps two sets, the active and the previous one. Older ones, and what interrupted publishers left, go: class
-vectors when their set is retired; image vectors, index and files when no set of their version is left. The nodes stay
-as records.
+A task keeps two sets, the active and the previous one, and the newest shadows. Older ones, and what interrupted
+publishers left, go: class vectors when their set is retired; image vectors, index and files when no set of their
+version is left. The nodes stay as records.
 """
 
 from __future__ import annotations
@@ -14,21 +14,25 @@ from kg import failpoints
 from kg.graph import Graph
 from kg.progress import Reporter
 from kg.publishing.exporting import vectors_folder
-from kg.schema import Domain
+from kg.schema import TEXT_TASK, Domain
 from kg.store import Store
 
-__all__ = ["remove_versions", "retire_outdated"]
+__all__ = ["KEEP_SHADOWS", "remove_versions", "retire_outdated"]
 
+KEEP_SHADOWS = 3
+"""Refused models that can still be looked at and promoted when the next one is published."""
 _BATCH = 5000
 
 
 def retire_outdated(graph: Graph, domain: Domain, task: str, *, token: int) -> int:
-    """Remove the class vectors of the task's sets of earlier publishers that are neither active nor previous.
+    """Remove the class vectors of earlier publishers' sets, except the active, the previous and the newest shadows.
 
     Returns how many sets that were. Safe to repeat and to interrupt.
     """
-    outdated = graph.run("publish/find_outdated_sets", domain=domain.domain, task=task, token=token)
-    retire = load("publish/retire_set").fill(**{"class": domain.task(task)[1].target})
+    kept = {"keep_shadows": KEEP_SHADOWS}
+    outdated = graph.run("publish/find_outdated_sets", domain=domain.domain, task=task, token=token, **kept)
+    label = "Class" if task == TEXT_TASK else domain.task(task)[1].target
+    retire = load("publish/retire_set").fill(**{"class": label})
     for row in outdated:
         graph.run(retire, embedding_set=row["embedding_set"], token=token)
         failpoints.reach("publish.after_retiring")

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from kg.errors import DimensionMismatch, SchemaViolation
 from kg.publishing import artefacts
-from kg.schema import Domain, load_domain
+from kg.schema import TEXT_TASK, Domain, load_domain
 
 __all__ = [
     "LevelVectors",
@@ -61,7 +61,7 @@ class LevelVectors:
 
 
 class Publication(BaseModel):
-    """All that one publish takes.
+    """All that one publish takes. Task `text` has no classes and needs a tower that encodes texts.
 
     Shapes: class_vectors (len(class_keys), dim), image_vectors (len(image_ids), dim); both of unit length.
     """
@@ -79,8 +79,8 @@ class Publication(BaseModel):
     scale: float
     temperature: float = 1.0
     graph: Literal["live", "masked"] = "live"
-    class_keys: Sequence[str]
-    class_vectors: np.ndarray
+    class_keys: Sequence[str] = ()
+    class_vectors: np.ndarray = Field(default_factory=lambda: np.zeros((0, 0), np.float32))
     levels: tuple[LevelVectors, ...] = ()
     image_ids: Sequence[str]
     image_vectors: np.ndarray
@@ -113,7 +113,7 @@ class SetDescription(BaseModel, frozen=True):
     task: str
     graph: str
     snapshot: str
-    class_property: str
+    class_property: str | None
     scale: float
     temperature: float
     started_by: str
@@ -125,14 +125,30 @@ def check(publication: Publication) -> None:
 
     Raises: DimensionMismatch, SchemaViolation (unknown task included).
     """
-    what = f"publishing {publication.domain.domain}/{publication.domain.task(publication.task)[0]}"
+    what = f"publishing {publication.domain.domain}/{publication.domain.task_name(publication.task)}"
     if not 1 <= publication.dim <= LONGEST_VECTOR:
         raise DimensionMismatch(
             f"{what}: vectors of {publication.dim} numbers; Neo4j's index takes 1 to {LONGEST_VECTOR}"
         )
-    unit_vectors(publication.class_keys, publication.class_vectors, publication.dim, what=f"{what}: class vectors")
-    check_levels(publication.levels, publication.dim, what=what)
+    if publication.task == TEXT_TASK:
+        _check_text_side(publication, what)
+    else:
+        unit_vectors(publication.class_keys, publication.class_vectors, publication.dim, what=f"{what}: class vectors")
+        check_levels(publication.levels, publication.dim, what=what)
     unit_vectors(publication.image_ids, publication.image_vectors, publication.dim, what=f"{what}: image vectors")
+
+
+def _check_text_side(publication: Publication, what: str) -> None:
+    """Raises: SchemaViolation for classes, or a tower that cannot turn the searched text into a vector."""
+    if len(publication.class_keys) or publication.levels:
+        raise SchemaViolation(f"{what}: has {len(publication.class_keys)} classes, but searching by text takes none")
+    manifest = artefacts.tower_manifest(publication.tower_dir)
+    if not manifest.get("has_text") or manifest.get("dim") != publication.dim:
+        said = f"says dim {manifest.get('dim')} and has_text {manifest.get('has_text')}"
+        raise SchemaViolation(
+            f"{what}: the tower {publication.tower_dir} {said}; save an ImageTower of {publication.dim} numbers that "
+            "encodes texts"
+        )
 
 
 def check_levels(levels: Sequence[LevelVectors], dim: int, *, what: str) -> None:
@@ -206,7 +222,7 @@ def describe_set(
 
     Raises: SchemaViolation when there is no class, or scale or temperature cannot be used.
     """
-    if not len(keys):
+    if not len(keys) and task != TEXT_TASK:
         raise SchemaViolation(
             f"publishing {domain}/{task}: no class has a vector; import the graph's class nodes first"
         )
@@ -238,7 +254,7 @@ def describe_set(
         task=task,
         graph=graph,
         snapshot=snapshot,
-        class_property=f"embedding_{set_id}",
+        class_property=None if task == TEXT_TASK else f"embedding_{set_id}",
         scale=scale,
         temperature=temperature,
         started_by=started_by,

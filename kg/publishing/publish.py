@@ -38,7 +38,7 @@ from kg.publishing.publication import (
     version_id,
     whoever,
 )
-from kg.schema import Domain, load_domain
+from kg.schema import TEXT_TASK, Domain, load_domain
 from kg.store import Store
 
 __all__ = [
@@ -65,7 +65,8 @@ _T, _U = TypeVar("_T"), TypeVar("_U")
 def publish(graph: Graph, store: Store, publication: Publication, *, reporter: Reporter, activate: bool = True) -> str:
     """Write a version and an embedding set of it, then make the set the task's active one; returns the set's id.
 
-    Without `activate` the set is a shadow: kept beside the active one until `promote`.
+    A publication of task `text` has no classes: texts are compared with its image vectors. Without `activate` the set
+    is a shadow: kept beside the active one until `promote`.
     Raises: DimensionMismatch, SchemaViolation (bad vectors, unknown classes), StoreError, IndexNotReady, StaleToken.
     """
     domain, task = publication.domain, publication.task
@@ -329,10 +330,12 @@ def _write_class_vectors(
     shadow: bool = False,
 ) -> None:
     """All class vectors, those of levels above too, and state ready or shadow, in one transaction."""
-    target = domain.task(described.task)[1].target
-    own = LevelVectors(target, domain.node_type(target).key, keys, vectors)
+    own: tuple[LevelVectors, ...] = ()
+    if described.task != TEXT_TASK:
+        target = domain.task(described.task)[1].target
+        own = (LevelVectors(target, domain.node_type(target).key, keys, vectors),)
     with fenced(graph, domain.domain, described.task, token) as tx:
-        for level in (own, *levels):
+        for level in (*own, *levels):
             statement = load("publish/write_class_vectors").fill(**{"class": level.label, "class_key": level.key})
             written: list[str] = []
             for rows in _batches(range(len(level.keys)), _CLASSES_A_BATCH):

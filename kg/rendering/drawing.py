@@ -11,7 +11,7 @@ from kg.errors import MediaError
 from kg.rendering.looks import Look, sample_look, sample_open_look
 from kg.rendering.scene import Scene, read_scene
 from kg.rendering.seeds import rng_for
-from kg.rendering.views import lay_saree
+from kg.rendering.views import DRAPES, lay_saree
 
 __all__ = ["RENDERER_VERSION", "Job", "Rendering", "render", "render_job", "render_many"]
 
@@ -40,16 +40,20 @@ class Job:
     index: int
     cluster: str | None = None
     size_px: int = 224
+    drape: str | None = None
+    """One of `DRAPES`; a random one where it is None."""
 
 
-def render(look: Look, rng: np.random.Generator, *, size_px: int = 224) -> Rendering:
-    """Draw one saree of this look in a random view.
+def render(look: Look, rng: np.random.Generator, *, size_px: int = 224, drape: str | None = None) -> Rendering:
+    """Draw one saree of this look in a random view, or in a random one of a given drape.
 
-    Raises: MediaError for a size that cannot be drawn.
+    Raises: MediaError for a size or drape that cannot be drawn.
     """
+    if drape is not None and drape not in DRAPES:
+        raise MediaError(f"render: no drape {drape!r}; choose from {', '.join(DRAPES)}")
     if not _LEAST_PX <= size_px <= _MOST_PX:
         raise MediaError(f"render: size {size_px} px cannot be drawn; choose {_LEAST_PX}..{_MOST_PX}")
-    view = lay_saree(look, rng, size_px=size_px)
+    view = lay_saree(look, rng, size_px=size_px, drape=drape)
     scene = read_scene(view, look)
     return Rendering(view.image, look, scene, view.about, scene.visible)
 
@@ -58,7 +62,7 @@ def render_job(job: Job) -> Rendering:
     """The one rendering that a job names, the same in every process."""
     rng = rng_for(job.range_name, job.index)
     look = sample_open_look(rng) if job.cluster is None else sample_look(job.cluster, rng)
-    return render(look, rng, size_px=job.size_px)
+    return render(look, rng, size_px=job.size_px, drape=job.drape)
 
 
 def render_many(jobs: Iterable[Job], *, workers: int = 1, chunk: int = 32) -> Iterator[Rendering]:

@@ -13,12 +13,12 @@ from kg.rendering.paint import Palette, mix_palette
 from kg.rendering.stamps import hull
 from kg.rendering.weaving import weave_cloth
 
-__all__ = ["PIECE_STEP", "Laid", "View", "lay_saree"]
+__all__ = ["DRAPES", "PIECE_STEP", "Laid", "View", "lay_saree"]
 
 PIECE_STEP = 4
 """A pixel's label is its region plus PIECE_STEP times the number of the piece it belongs to; 0 is background."""
 
-_DRAPES = ("flat", "folded", "draped", "close-up")
+DRAPES = ("flat", "folded", "draped", "close-up")
 _DRAPE_SHARES = (0.36, 0.2, 0.24, 0.2)
 _OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 
@@ -107,10 +107,11 @@ class _Stage:
         self.image *= 1 - (depth / 255) * shadow[..., None]
 
 
-def lay_saree(look: Look, rng: np.random.Generator, *, size_px: int) -> View:
-    """Draw a saree of this look in a random view."""
+def lay_saree(look: Look, rng: np.random.Generator, *, size_px: int, drape: str | None = None) -> View:
+    """Draw a saree of this look in a random view, or in a random one of a given drape."""
     stage = _Stage(look, size_px, rng)
-    drape = _DRAPES[int(rng.choice(len(_DRAPES), p=_DRAPE_SHARES))]
+    drawn = DRAPES[int(rng.choice(len(DRAPES), p=_DRAPE_SHARES))]
+    drape = drape or drawn
     layout = _LAYOUTS[drape](stage, rng)
     image, light = light_image(stage.image, rng)
     about = {"drape": drape, "layout": layout, "light": light, "scale": "close" if drape == "close-up" else "whole"}

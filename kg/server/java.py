@@ -28,6 +28,7 @@ def java_flags(*, heap_mib: int, quick_start: bool = False) -> list[str]:
     """What Neo4j asks of the virtual machine; `quick_start` halves the work of starting and gives up top speed."""
     return [
         *(["-XX:TieredStopAtLevel=1"] if quick_start else []),
+        "-XX:+UseParallelGC",  # Throughput: G1's threads take a tenth of two cores from a load.
         "-Xms128m",
         f"-Xmx{heap_mib}m",
         "-XX:+ExitOnOutOfMemoryError",

@@ -195,7 +195,7 @@ def _make_password(settings: Settings, java: Path, jars: Path) -> None:
 
 def _run_admin_tool(settings: Settings, java: Path, jars: Path, args: Sequence[str]) -> str:
     folder = settings.home_dir / "neo4j"
-    flags = java_flags(heap_mib=_ADMIN_HEAP_MIB)
+    flags = java_flags(heap_mib=_ADMIN_HEAP_MIB, quick_start=settings.environment == "test")
     argv = [str(java), *flags, "-cp", class_path(jars), "org.neo4j.cli.AdminTool", *args]
     environment = {"NEO4J_HOME": str(folder), "NEO4J_CONF": str(folder / "conf"), "PATH": ""}
     try:

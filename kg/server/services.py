@@ -179,7 +179,8 @@ def _celery(command: str, settings: Settings, *options: str) -> list[str]:
     redis_url(settings)  # without a broker a worker would wait for ever: say so now
     # Celery's own sign of readiness is logged at INFO.
     level = "DEBUG" if settings.log_level == "DEBUG" else "INFO"
-    return [sys.executable, "-m", "celery", "-A", "workers.app", command, f"--loglevel={level}", *options]
+    app = "workers.beat" if command == "beat" else "workers.app"
+    return [sys.executable, "-m", "celery", "-A", app, command, f"--loglevel={level}", *options]
 
 
 def _logged(log: Path, sign: str, start_byte: int) -> bool:

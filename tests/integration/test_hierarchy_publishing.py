@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kg.encoders.tower import load_tower
 from kg.errors import SchemaViolation
 from kg.graph import Graph
 from kg.hierarchy import task_trees
@@ -12,9 +13,11 @@ from kg.publishing.activation import active_set
 from kg.schema import load_domain
 from kg.snapshots.snapshot import pull
 from kg.statements import statement_for
+from kg.store import open_image
 from tests.support.coloured import coloured_graph
 from tests.support.published import rows, write
 from training.choosing import choose_config
+from training.hierarchy_agreement import largest_gap
 from training.metrics.hierarchy import roll_up, top_down
 from training.run import refresh, retrain
 
@@ -82,6 +85,34 @@ def test_cypher_agrees_with_the_model_and_a_refresh_follows_the_hierarchy(graph,
     assert paths["Blue"] == ["warm", "ikat", "Blue"]
     carrying = rows(graph, f"MATCH (n:Class) WHERE n.`{second.class_property}` IS NOT NULL RETURN count(n)")
     assert carrying == [[7]]
+
+
+def test_likelihoods_are_what_cypher_answers_and_uploads_see_the_same(graph, store, settings, reporter):
+    domain = load_domain("saree")
+    coloured_graph(graph, store, per_class=8)
+    write(graph, TREE)
+    write(
+        graph, "MATCH (c:Cluster) MERGE (k:Colour {name: toLower(c.name)}) CREATE (c)-[:BODY_COLOUR {share: 1.0}]->(k)"
+    )
+    asked = {"match": "likelihood", "words": "phrases", "readings": "graph", "image_projection": "none", "epochs": 1}
+    asked |= {"phrases": {"BODY_COLOUR": "a saree with a {text} body"}, "path_weight": 0.0}
+    config = choose_config("hgclip", domain, overrides=SMALL | asked)
+    run, _ = retrain(graph, settings, domain, recipe_name="hgclip", config=config, reporter=reporter)
+    assert largest_gap(graph, run.recipe, images=3) < 1e-4
+    snapshot, version = run.recipe.snapshot, active_set(graph, domain).version
+    tower = load_tower(store.models / version / "tower")
+    stored = run.recipe.encode_images(run.recipe.image_feat[:1]).numpy()
+    uploaded = tower.encode_images([open_image(store.path(snapshot.images.uri[0]))])
+    assert np.allclose(uploaded, stored, atol=1e-4)
+    write(graph, "MATCH (:Cluster {name: 'Blue'})-[r:BROADER]->() DELETE r")
+    write(
+        graph,
+        "MATCH (b:Cluster {name: 'Blue'}), (t:Technique {name: 'ikat'}) CREATE (b)-[:BROADER {facet: 'weave'}]->(t)",
+    )
+    refresh(graph, settings, domain, reporter=reporter)
+    ways = {r["class"]: r for r in ask(graph, "images/classify_down", image_id=snapshot.images.sha256[0])}
+    assert ways["Blue"]["path"] == ["warm", "ikat", "Blue"]
+    assert sum(way["probability"] for way in ways.values()) == pytest.approx(1, abs=1e-6)
 
 
 def test_without_a_hierarchy_training_says_how_to_get_one(graph, store, settings, reporter):

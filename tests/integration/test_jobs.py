@@ -9,13 +9,20 @@ import threading
 import time
 from collections.abc import Callable
 
+import psutil
 import pytest
+from redis import Redis
 
-from kg.errors import JobCancelled, NodeNotFound, SchemaViolation, StaleToken
+from kg.errors import JobCancelled, MemoryTaken, NodeNotFound, SchemaViolation, StaleToken
 from kg.graph import Graph, connect
 from kg.jobs import Lease, cancel_job, create_job, find_job, list_jobs
 from kg.settings import Settings
 from tests.support.published import column, rows, write
+from workers import queue, running
+from workers.contracts import EncodePart, Validate
+from workers.estimating import Estimate, estimate, refuse_unless_it_fits
+from workers.parts import Parts, share_out, tell_parent
+from workers.watching import send_due, warn_of_forgetful_broker
 
 PLAN = json.dumps([{"step": "validate", "args": {"domain": "saree"}}, {"step": "pull", "args": {"domain": "saree"}}])
 
@@ -188,6 +195,106 @@ def test_due_is_what_was_never_sent_what_got_lost_and_what_lost_its_worker(graph
     assert due() == []  # later
     taken(graph, name).settle(state="failed")
     assert due() == []
+
+
+def test_no_clock_but_the_database_s_counts(graph: Graph, job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose clock is a day fast takes nothing early, one that is a day slow gives nothing up late."""
+    real = time.time
+
+    def due() -> list[str]:
+        return [row["id"] for row in graph.run("jobs/due", most=10)]
+
+    for skew_s in (86_400.0, -86_400.0):
+        monkeypatch.setattr(time, "time", lambda skew_s=skew_s: real() + skew_s)
+        name = job(f"skewed-{skew_s}")
+        lease = taken(graph, name)
+        assert Lease(graph, name, 0, ttl_s=60).verdict == "held" and due() == []
+        lease.settle(state="running", due_s=30)
+        assert due() == []
+        lease = taken(graph, name)
+        lease.settle(state="done")
+        age = "RETURN abs(duration.inSeconds(j.ended_at, datetime.realtime()).seconds)"
+        assert column(graph, f"MATCH (j:Job {{id: $id}}) {age}", id=name)[0] < 60
+
+
+def test_a_step_that_is_shared_out_goes_on_after_its_last_part(graph: Graph, job) -> None:
+    name, payload = job(), EncodePart(snapshot="s", vision_encoder="korvai-small", start=0, stop=8)
+    parts = Parts({"0": payload, "8": payload.model_copy(update={"start": 8, "stop": 16})})
+    share_out(taken(graph, name), parts)
+    assert [one.id for one in list_jobs(graph)] == [name]
+    assert Lease(graph, name, 0, ttl_s=60).verdict == "waits" and "its parts" in find_job(graph, name).message
+    for number, part in enumerate(("job-1.0.0", "job-1.0.8")):
+        lease = taken(graph, part)
+        lease.settle(state="done" if number else "failed", step=1)
+        tell_parent(graph, lease)
+        assert (find_job(graph, name).done, find_job(graph, name).total) == (number + 1, 2)
+        assert Lease(graph, part, 0, ttl_s=60).verdict == "ended"
+    assert [row["id"] for row in graph.run("jobs/due", most=10)] == [name]
+    assert taken(graph, name).said["shared"] == 0
+
+
+def test_the_parts_of_a_cancelled_job_stop(graph: Graph, job) -> None:
+    name, payload = job(), EncodePart(snapshot="s", vision_encoder="korvai-small", start=0, stop=8)
+    share_out(taken(graph, name), Parts({"0": payload, "8": payload}))
+    running = taken(graph, f"{name}.0.0")
+    assert cancel_job(graph, name) == "cancelled"
+    assert Lease(graph, f"{name}.0.8", 0, ttl_s=60).verdict == "cancelled"
+    assert graph.one("jobs/look", id=running.job)["cancel"]
+
+
+def test_a_job_says_what_it_will_take_and_one_too_large_is_refused(
+    settings: Settings, graph: Graph, job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = estimate(graph, "retrain", "saree")
+    assert before.expected_s is None and "for the first time" in before.line()
+    write(graph, "UNWIND range(1, 1000) AS n CREATE (:Motif {name: 'm' + n})")
+    for n, seconds in enumerate((10, 12, 90)):
+        write(graph, "CREATE (:Job {id: $id, kind: 'retrain', graph: 'saree', state: 'done', started_at: datetime(), "
+              "ended_at: datetime() + duration({seconds: $s})})", id=f"old-{n}", s=seconds)  # fmt: skip
+    after = estimate(graph, "retrain", "saree")
+    assert after.needs_mib > before.needs_mib and after.expected_s == 12
+    assert estimate(graph, "classify", "saree").needs_mib <= before.needs_mib  # page by page, however many
+
+    small = settings.model_copy(update={"worker_memory_mib": 100})
+    monkeypatch.setattr(running, "settings", lambda: small)
+    name = job("too-large", **{"kind": "retrain"})
+    running._under_lease(taken(graph, name), Validate, lambda work, args: pytest.fail("it began"))
+    said = find_job(graph, name)
+    assert said.state == "refused" and "this worker may have 100 MiB" in said.message
+    assert (said.needs_mib, said.expected_s) == (after.needs_mib, 12)
+    refuse_unless_it_fits(after, settings, "fits")
+    total_mib = psutil.virtual_memory().total // 2**20
+    with pytest.raises(MemoryTaken, match="are free now") as raised:
+        refuse_unless_it_fits(Estimate(total_mib - 1, None), settings, "nearly all")
+    assert raised.value.retryable
+
+
+def test_a_queue_that_is_not_worked_off_gets_no_more_messages(
+    settings: Settings, graph: Graph, job, redis_server
+) -> None:
+    with Redis.from_url(redis_server) as client:
+        client.flushdb()
+        for n in range(5):
+            job(f"job-{n}")
+        assert send_due(settings, graph, most_waiting=2) == 2
+        assert send_due(settings, graph, most_waiting=2) == 0
+        assert queue.waiting_messages(settings)["io"] == 2
+        client.flushdb()
+    assert send_due(settings, graph, most_waiting=2) == 2
+    assert len(graph.run("jobs/due", most=10)) == 1  # nothing is lost by waiting
+
+
+def test_a_redis_that_keeps_nothing_is_warned_of(settings: Settings, redis_server: str) -> None:
+    assert warn_of_forgetful_broker(settings) is None
+    with Redis.from_url(redis_server) as client:
+        kept = {**client.config_get("appendonly"), **client.config_get("save")}
+        try:
+            client.config_set("appendonly", "no")
+            client.config_set("save", "")
+            assert "restart loses queued messages" in warn_of_forgetful_broker(settings)
+        finally:
+            for name, value in kept.items():
+                client.config_set(name, value)
 
 
 def test_jobs_are_listed_and_what_curators_write_there_is_only_shown(graph: Graph, job) -> None:

@@ -1,6 +1,6 @@
 """Does a first load through Neo4j's offline import give the same graph, and does it survive dump, check and load?
 
-The server of the session is stopped and started here, four times in all.
+The server of the session is stopped and started here, four times in all: each takes seconds, so all are in one test.
 """
 
 from __future__ import annotations
@@ -64,9 +64,15 @@ def everything(graph: Graph) -> tuple[list[str], list[str]]:
 
 
 def test_offline_equals_online_and_outlives_dump_check_and_load(emptied: Settings, tmp_path: Path) -> None:
+    """The online load, too, although the server is restarted in the middle of it."""
     reporter, store, dumped = SilentReporter(), Store(emptied.store_dir), tmp_path / "a.dump"
+    restarting = _Restarting(emptied)
     with connect(emptied) as graph:
-        online = load_online(graph, store, columns(), kind="test", source="online", reporter=reporter)
+        online = load_online(graph, store, columns(), kind="test", source="online", reporter=restarting)
+        assert restarting.done and any("waiting for the server" in said for said in restarting.warnings)
+        assert (online.total_created, online.problems) == (columns().node_count + columns().edge_count, [])
+        assert graph.run("import/list_batches", limit=5)[0]["state"] == "done"
+        assert graph.user_query("MATCH ()-[r]->() RETURN count(r)")[1] == [[columns().edge_count]]
         expected = everything(graph)
         with pytest.raises(SchemaViolation, match=r"holds 90 Artwork, 45 Artist.*--offline\), or set KORVAI_HOME"):
             load_offline(emptied, columns(), reporter=reporter)
@@ -140,19 +146,6 @@ class _Restarting(SilentReporter):
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
-
-
-def test_a_server_restarted_in_the_middle_is_waited_for(emptied: Settings) -> None:
-    reporter = _Restarting(emptied)
-    with connect(emptied) as graph:
-        form = {"kind": "test", "source": "restart", "reporter": reporter}
-        report = load_online(graph, Store(emptied.store_dir), columns(), **form)
-    assert reporter.done
-    assert any("waiting for the server" in said for said in reporter.warnings)
-    assert (report.total_created, report.problems) == (columns().node_count + columns().edge_count, [])
-    with connect(emptied) as graph:
-        assert graph.user_query("MATCH ()-[r]->() RETURN count(r)")[1] == [[columns().edge_count]]
-        assert graph.run("import/list_batches", limit=5)[0]["state"] == "done"
 
 
 def _store_of(version: str, folder: Path) -> Path:

@@ -140,17 +140,24 @@ def test_there_is_nothing_to_roll_back_to_at_first(graph: Graph, send, tmp_path:
         rollback(graph, "saree", "cluster")
 
 
-def test_a_shadow_set_is_kept_until_it_is_promoted(graph: Graph, store: Store, send, tmp_path: Path):
+def test_a_shadow_set_is_kept_until_it_is_promoted_or_newer_ones_come(
+    graph: Graph, send, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kg.publishing.collecting.KEEP_SHADOWS", 1)
     craft(graph)
-    first, second, third = (publication(tmp_path, run=f"run{n}", seed=n) for n in range(3))
-    active, shadow = send(first), send(second, activate=False)
+    first, older, newer, last = (publication(tmp_path, run=f"run{n}", seed=n) for n in range(4))
+    active, outdated, shadow = send(first), send(older, activate=False), send(newer, activate=False)
     assert active_set(graph, "saree").set == active
-    send(third)
-    assert column(graph, "MATCH (s:EmbeddingSet {id: $id}) RETURN s.state", id=shadow) == ["shadow"]
+    send(last)
+    ask = """MATCH (v:ModelVersion)-[:PRODUCED]->(s:EmbeddingSet {id: $id})
+             RETURN s.state, COUNT { (c:Class) WHERE c[s.class_property] IS NOT NULL } > 0, v.collected_at IS NULL"""
+    assert rows(graph, ask, id=outdated) == [["retired", False, False]]
+    assert rows(graph, ask, id=shadow) == [["shadow", True, True]]
     assert promote(graph, "saree", "cluster", shadow).set == shadow
     assert rollback(graph, "saree").set != shadow
-    with pytest.raises(NodeNotFound, match="no ready set"):
-        promote(graph, "saree", "cluster", "nonsense")
+    for gone in (outdated, "nonsense"):
+        with pytest.raises(NodeNotFound, match="no ready set"):
+            promote(graph, "saree", "cluster", gone)
 
 
 def test_an_interrupted_publish_leaves_the_old_set_active(

@@ -14,7 +14,8 @@ from kg.publishing.activation import active_set
 from kg.schema import load_domain
 from kg.snapshots.snapshot import pull
 from tests.support.coloured import coloured_graph, untrained_encoder
-from tests.support.published import write
+from tests.support.published import rows, write
+from training.fusion.curating import METHOD, ask_with_facts, propose_with_facts
 from training.run import choose_config, encode, open_run, publish_run, refresh, retrain, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -222,3 +223,38 @@ def gold_picture() -> bytes:
     out = io.BytesIO()
     Image.fromarray(np.clip(np.array([210, 170, 40]) + noise, 0, 255).astype(np.uint8)).save(out, "JPEG")
     return out.getvalue()
+
+
+def test_items_are_classified_and_proposed_with_what_the_graph_knows(coloured, reporter):
+    """With the motif that is known of an unclassified item, inductively; a curator accepts it as any other proposal."""
+    from kg.curation.predictions import decide, list_predictions, propose
+
+    graph, settings = coloured
+    domain = load_domain("saree")
+    retrain(graph, settings, domain, config=small_config(domain), reporter=reporter)
+    for colour in ("Red", "Green", "Blue"):
+        write(
+            graph,
+            "MATCH (s:Saree)-[:OF_CLUSTER]->(:Cluster {name: $name}) MERGE (m:Motif {name: $motif}) "
+            "MERGE (s)-[:BODY_MOTIF]->(m)",
+            name=colour,
+            motif=f"motif of {colour}",
+        )
+    write(graph, "MATCH (:Saree {name: 'Green/3'})-[r:OF_CLUSTER]->() DELETE r")
+    (answer,) = ask_with_facts(graph, settings, domain, ["Green/3"], reporter=reporter)
+    assert answer.ranking[0][0] == "Green" and "BODY_MOTIF" in {part.fact for part in answer.counted}
+    assert ("Motif", "motif of Green") in {(n.label, n.key) for n in answer.neighbours}
+    propose(graph, domain, reporter=reporter)
+    made = propose_with_facts(graph, settings, domain, reporter=reporter)
+    assert (made.looked_at, made.proposed) == (1, 1)
+    (row,) = list_predictions(graph, domain)
+    assert (row["item"], row["class"], row["method"]) == ("Green/3", "Green", METHOD)
+    assert row["score"] == pytest.approx(answer.ranking[0][1])
+    assert any(fact.startswith("BODY_MOTIF") for fact in row["facts"])
+    because = "MATCH (:Prediction)-[e:EVIDENCE]->(m:Motif) RETURN e.relation, m.name"
+    assert rows(graph, because) == [["BODY_MOTIF", "motif of Green"]]
+    propose(graph, domain, reporter=reporter)
+    assert rows(graph, because) == [] and list_predictions(graph, domain)[0]["method"] is None
+    propose_with_facts(graph, settings, domain, reporter=reporter)
+    assert [done["item"] for done in decide(graph, domain, accept=True).rows] == ["Green/3"]
+    assert ask_with_facts(graph, settings, domain, reporter=reporter) == [], "nothing is left without a class"

@@ -100,6 +100,7 @@ def test_what_ships_is_read_and_beat_takes_it() -> None:
     assert set(found) == {"nightly", "weekly", "by_change"}
     assert found["nightly"]["schedule"] == crontab(hour="4", minute="0")
     assert found["weekly"]["schedule"] == crontab(hour="5", minute="0", day_of_week="0")
+    assert all(set(entry["options"]) == {"queue"} for entry in found.values())  # nothing that compares two clocks
     assert found["by_change"]["schedule"].run_every == dt.timedelta(minutes=15)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import socket
 import stat
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from pydantic import SecretStr
 
 from kg.errors import ServiceError, SettingsError
@@ -24,7 +26,7 @@ from kg.server.home import run_dir
 from kg.server.ports import LOOPBACK
 from kg.server.process import find
 from kg.settings import Settings
-from tests.support.services import REPOSITORY, own_settings, start_test_neo4j, start_test_redis
+from tests.support.services import REPOSITORY, korvai, own_settings, start_test_redis
 
 WRITE = "CREATE (:Kept {at: 1})"
 COUNT = "MATCH (k:Kept) RETURN count(k) AS kept"
@@ -90,7 +92,10 @@ def test_wrong_password_is_refused_by_the_graph(server: Settings) -> None:
 
 @pytest.mark.slow
 def test_life_of_a_server(tmp_path: Path) -> None:
-    """Two starts at once give one server; kill -9, a wrong password and taken ports leave the data where it was."""
+    """Two starts at once give one server; kill -9, a wrong password and taken ports leave the data where it was.
+
+    Its dump is taken to another home, where `korvai up` brings everything and compose.yaml's health checks agree.
+    """
     settings = own_settings(tmp_path / "home with space")
     with _listening(settings.neo4j_bolt_port), _listening(settings.neo4j_http_port):
         first, second = _start_in_process(settings), _start_in_process(settings)
@@ -120,20 +125,73 @@ def test_life_of_a_server(tmp_path: Path) -> None:
     finally:
         assert services.down(settings) == ["neo4j"]
     assert services.down(settings) == []
-    _dump_moves_to_another_home(settings, tmp_path)
+    home = tmp_path / "other"
+    _dump_moves_to_another_home(settings, tmp_path / "dumps", home)
+    _everything_starts_there_and_stops(home)
 
 
-def _dump_moves_to_another_home(settings: Settings, tmp_path: Path) -> None:
-    (tmp_path / "dumps").mkdir()
-    folder = f"--to-path={tmp_path / 'dumps'}"
-    neo4j.admin(settings, ["database", "dump", "neo4j", folder], SilentReporter())
-    other = own_settings(tmp_path / "other")
-    source = f"--from-path={tmp_path / 'dumps'}"
-    neo4j.admin(other, ["database", "load", "neo4j", source], SilentReporter())
-    with start_test_neo4j(tmp_path / "other") as loaded:
-        assert _run(loaded, COUNT) == [1]
+def _dump_moves_to_another_home(settings: Settings, dumps: Path, home: Path) -> None:
+    dumps.mkdir()
+    neo4j.admin(settings, ["database", "dump", "neo4j", f"--to-path={dumps}"], SilentReporter())
+    other = own_settings(home)
+    neo4j.admin(other, ["database", "load", "neo4j", f"--from-path={dumps}"], SilentReporter())
     with pytest.raises(ServiceError, match=r"neo4j-admin database dump ended with exit code \d+: .*nosuch"):
-        neo4j.admin(other, ["database", "dump", "nosuch", folder], SilentReporter())
+        neo4j.admin(other, ["database", "dump", "nosuch", f"--to-path={dumps}"], SilentReporter())
+
+
+def _everything_starts_there_and_stops(home: Path) -> None:
+    """`up` brings all five, once; a killed worker is reported and brought back; `down` leaves no process behind."""
+    settings = own_settings(home)
+    try:
+        _assert_ok(korvai("up", home=home))
+        assert _running(settings) == list(services.NAMES)
+        assert _run(settings, COUNT) == [1]
+        assert [name for name in services.NAMES if not _healthy(settings, name)] == []
+        _kill(settings, "worker")
+        assert "worker   crashed" in korvai("status", home=home).stdout
+        again = korvai("up", home=home)
+        _assert_ok(again)
+        assert re.findall(r"starting (\w+)", again.stdout + again.stderr) == ["worker"]
+        assert _running(settings) == list(services.NAMES)
+        assert "ready" in korvai("logs", "worker", "-n", "50", home=home).stdout
+    finally:
+        _assert_ok(korvai("down", home=home))
+    assert _running(settings) == []
+    assert not _healthy(settings, "beat", within_min=0) and not _healthy(settings, "api")
+    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(home) not in found
+
+
+def _healthy(settings: Settings, name: str, *, within_min: int = 10) -> bool:
+    """What compose.yaml's health check of the service says, with the places of this home instead of the containers'."""
+    if name == "neo4j":  # cypher-shell is in the image only: the same statement
+        return _run(settings, "RETURN 1") == [1]
+    if name == "redis":  # so is redis-cli
+        from redis import Redis
+
+        with Redis.from_url(connection.redis_url(settings)) as client:
+            return bool(client.ping())
+    compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text(encoding="utf-8"))
+    kind, *words = compose["services"][name]["healthcheck"]["test"]
+    places = {
+        "/var/lib/korvai/home": str(run_dir(settings)),
+        "-mmin -10": f"-mmin -{within_min}",
+        "http://127.0.0.1:8000": connection.api_address(settings) or "http://127.0.0.1:1",
+    }
+    for place, here in places.items():
+        words = [word.replace(place, here) for word in words]
+    argv = ["sh", "-c", *words] if kind == "CMD-SHELL" else [sys.executable, *words[1:]]
+    environment = services.child_environment(settings)
+    done = subprocess.run(argv, cwd=REPOSITORY, env=environment, capture_output=True, timeout=60, check=False)
+    return done.returncode == 0
+
+
+def _running(settings: Settings) -> list[str]:
+    return [one.name for one in services.status(settings) if one.state == "running"]
+
+
+def _assert_ok(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_redis_keeps_its_data_after_kill(tmp_path: Path) -> None:

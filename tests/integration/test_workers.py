@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import psutil
 import pytest
 from redis import Redis
 
 from kg import classify
+from kg.encoders.image import load_image_encoder
 from kg.errors import PayloadError, SchemaViolation
-from kg.graph import Graph
+from kg.graph import Graph, connect
 from kg.jobs import Job, cancel_job, find_job
-from kg.progress import SilentReporter
 from kg.publishing.activation import active_set
 from kg.server import services
 from kg.server.connection import redis_url
@@ -22,7 +24,8 @@ from kg.server.home import run_dir
 from kg.server.process import find, tail
 from kg.settings import Settings
 from kg.store import Store
-from tests.support.coloured import COLOURS, coloured_graph, picture, untrained_encoder
+from tests.support.coloured import COLOURS, coloured_graph, picture
+from tests.support.faults import TOY, World, kill_round, point_round
 from tests.support.published import column, rows, write
 from workers import queue
 from workers.contracts import Message, Pull, Tick
@@ -45,14 +48,25 @@ UNCLASSED = "CREATE (s:Saree {name: $item})-[:HAS_IMAGE]->(:Image {sha256: $sha2
 
 
 @pytest.fixture(scope="module")
-def worker(server: Settings, redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings of a worker process that was started as `korvai up` does, with a store and an encoder of its own."""
-    folder = tmp_path_factory.mktemp("worker")
-    own = {"store": folder / "store", "vision_encoder": untrained_encoder(folder), "job_lease_s": 2.0}
-    settings = server.model_copy(update=own)
-    services.up(settings, ["worker"], SilentReporter())
-    yield settings
-    services.down(settings, ["worker"])
+def world(server: Settings, redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The session's servers with a worker process that was started as `korvai up` does, a store and an encoder."""
+    world = World(server, tmp_path_factory.mktemp("worker"))
+    world.up("worker")
+    yield world
+    world.down("worker")
+
+
+@pytest.fixture(scope="module")
+def worker(world: World) -> Settings:
+    """That worker's settings."""
+    return world.settings
+
+
+@pytest.fixture(scope="module")
+def begun(world: World) -> World:
+    """With a first model, for the tests at the end, which leave the graph whole."""
+    world.begin()
+    return world
 
 
 def wait(settings: Settings, graph: Graph, job: str, *, until: str = "") -> Job:
@@ -69,7 +83,8 @@ def wait(settings: Settings, graph: Graph, job: str, *, until: str = "") -> Job:
 def test_a_graph_becomes_a_model_although_the_worker_is_killed_in_training(worker: Settings, graph: Graph) -> None:
     store = Store(worker.store_dir)
     coloured_graph(graph, store, per_class=12)
-    wanted = Retrain(graph="saree", config={"epochs": 2, "patience": 2})
+    _images_are_encoded_in_parts(worker, graph, store)
+    wanted = Retrain(graph="saree", config={**TOY, "epochs": 2})
     job = queue.submit(worker, graph, wanted)
     wait(worker, graph, job, until="train")
     _kill_children(worker)
@@ -90,6 +105,20 @@ def test_a_graph_becomes_a_model_although_the_worker_is_killed_in_training(worke
     _curator_classifies(worker, graph, store)
     _a_retraining_is_cancelled(worker, graph)
     _a_tick_comes_twice(worker, graph)
+
+
+def _images_are_encoded_in_parts(worker: Settings, graph: Graph, store: Store) -> None:
+    ended = wait(worker, graph, queue.submit(worker, graph, Encode(graph="saree", part_images=16)))
+    images = 12 * len(COLOURS)
+    assert (ended.state, ended.result["images"]) == ("done", images), ended
+    ask = "MATCH (j:Job {parent: $id}) RETURN j.state, j.result ORDER BY j.id"
+    parts = rows(graph, ask, id=ended.id)
+    assert [state for state, _ in parts] == ["done"] * -(-images // 16)
+    assert sum(json.loads(result)["images"] for _, result in parts) == images
+    encoder = load_image_encoder(worker.vision_encoder)
+    folder = store.features / encoder.fingerprint
+    stored = [np.load(path)["hash"] for path in folder.glob("*.npy")]
+    assert sum(map(len, stored)) == len(set(np.concatenate(stored).tolist()))  # none twice
 
 
 def _curator_classifies(worker: Settings, graph: Graph, store: Store) -> None:
@@ -121,7 +150,10 @@ def _curator_classifies(worker: Settings, graph: Graph, store: Store) -> None:
 
 
 def _a_retraining_is_cancelled(worker: Settings, graph: Graph) -> None:
-    active, wanted = active_set(graph, "saree"), Retrain(graph="saree", config={"epochs": 5000, "patience": 5000})
+    active, wanted = (
+        active_set(graph, "saree"),
+        Retrain(graph="saree", config={**TOY, "epochs": 50_000, "patience": 50_000}),
+    )
     job = queue.submit(worker, graph, wanted)
     second = queue.submit(worker, graph, wanted)
     wait(worker, graph, job, until="train")
@@ -141,6 +173,7 @@ def _a_tick_comes_twice(worker: Settings, graph: Graph) -> None:
     while not (found := column(graph, "MATCH (j:Job) WHERE j.id STARTS WITH 'nightly' RETURN j.id")):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    cancel_job(graph, found[0])  # a whole recipe, which others try
     assert wait(worker, graph, found[0]).state in ("done", "cancelled")
     assert column(graph, "MATCH (j:Job) WHERE j.id STARTS WITH 'nightly' RETURN j.id") == found
 
@@ -236,7 +269,7 @@ def test_a_redis_that_lost_everything_loses_no_job(worker: Settings, graph: Grap
 def test_a_task_nobody_knows_does_not_stop_the_worker(worker: Settings, graph: Graph) -> None:
     _send_raw(worker, {}, name="korvai.explain_everything")
     assert wait(worker, graph, queue.submit(worker, graph, Refresh(graph="saree"))).ended
-    assert _waiting_messages(worker) == 0
+    _until(lambda: _waiting_messages(worker) == 0)  # a message is acknowledged a moment after its job has ended
 
 
 def test_each_line_of_the_log_names_its_job(worker: Settings, graph: Graph) -> None:
@@ -252,6 +285,42 @@ def test_the_health_check_sees_the_worker(worker: Settings) -> None:
 
     assert worker_answers(worker)
     assert not worker_answers(worker, name="nobody", patience_s=1.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("refresh", "refresh.after_class_vectors"),
+        ("refresh", "publish.inside_activation"),
+        ("refresh", "job.before_settle"),
+        ("classify", "after publish/write_image_vectors"),
+        ("classify", "job.after_settle"),
+    ],
+)
+def test_killed_at_a_failpoint(begun: World, kind: str, name: str) -> None:
+    said = point_round(begun, name, kind, services=("worker",))
+    assert said["reached"] and not said["violations"], said
+
+
+@pytest.mark.parametrize(("target", "kind", "times"), [("child", "retrain", 4), ("worker", "refresh", 1)])
+def test_killed_at_any_moment(begun: World, target: str, kind: str, times: int) -> None:
+    said = kill_round(begun, random.Random(target), target=target, kind=kind, services=("worker",), times=times)
+    assert not said["violations"], said
+
+
+def test_the_checks_of_those_can_fail(begun: World) -> None:
+    assert begun.violations([]) == []
+    begun.acknowledged.add("motif that nobody wrote")
+    with connect(begun.settings) as graph:
+        write(
+            graph,
+            """MATCH (:Task)-[:ACTIVE]->(s) MATCH (c:Cluster {name: 'Red'})
+               SET c[s.class_property] = [x IN c[s.class_property] | -x]""",
+        )
+        write(graph, "MATCH (:Task)-[:ACTIVE]->(s), (i:Saree) WITH s, i LIMIT 1 "
+              "CREATE (:Prediction {id: 'a'})-[:OF]->(i), (:Prediction {id: 'b'})-[:OF]->(i)")  # fmt: skip
+    found = " | ".join(begun.violations([]))
+    assert "a mixed set" in found and "1 acknowledged writes are lost" in found and "prediction a" in found
 
 
 def _two(stored: object) -> dict[str, object]:

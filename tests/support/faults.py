@@ -1,16 +1,18 @@
 """Is anything lost, mixed or done twice when processes are killed at any moment of the pipeline?
 
     make faults COUNT=20 SEED=0          (python -m tests.support.faults --count 20 --seed 0)
-    make faults COUNT=0 SWEEP=1          every failpoint that a run of the pipeline reaches, once
+    make faults COUNT=0 SWEEP=1          every failpoint that each kind of job, an import and its undo reach, once
 
 Real Neo4j, Redis, worker and beat in a home of their own; a toy graph and a recipe of one epoch; a curator who writes
 all the time. Each round starts a job, kills something with -9, starts it again, waits for the job and checks the
-invariants. Rounds are appended to benchmarks/results/faults.jsonl; what is there of this commit is not repeated.
+invariants. Rounds are appended to benchmarks/results/faults.jsonl; what is there of the same code (cypher, kg,
+training, workers as they are committed) is not repeated.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -44,11 +46,12 @@ from kg.store import Store
 from tests.support import published
 from tests.support.cleaning import empty
 from tests.support.coloured import COLOURS, coloured_graph, picture, untrained_encoder
+from tests.support.import_faults import IMPORTING, import_kill, import_point, import_trace
 from tests.support.services import own_settings
 from workers import queue
 from workers.kinds import Classify, Refresh, Request, Retrain
 
-__all__ = ["TARGETS", "World", "kill_round", "point_round"]
+__all__ = ["TARGETS", "TOY", "World", "kill_round", "point_round"]
 
 TARGETS = ("child", "worker", "redis", "neo4j", "beat")
 TOY = {"epochs": 1, "patience": 1, "hidden": 8, "width": 16, "phrases": {}}
@@ -181,27 +184,36 @@ def kill_round(
     target: str | None = None,
     kind: str | None = None,
     services: tuple[str, ...] = _ALL,
+    times: int = 1,
 ) -> dict[str, Any]:
-    """Start a job, kill something at a random moment, start it again, look."""
-    kind = kind or rng.choice(("retrain", "retrain", "refresh", "classify"))
-    target = target or rng.choice(TARGETS)
-    after_s = rng.uniform(0, 8.0 if kind == "retrain" else 3.0)
+    """Start a job, kill something at a random moment, once or several times, start it again, look."""
+    kind = kind or rng.choice(("retrain", "retrain", "refresh", "classify", *IMPORTING))
+    target = target or rng.choice(("child", "neo4j") if kind in IMPORTING else TARGETS)
     started = time.monotonic()
+    if kind in IMPORTING:
+        with world.curator():
+            wrong = import_kill(world, rng, kind, target)
+        return _said("kill", target, kind, started, [*wrong, *world.violations([])])
+    after_s = rng.uniform(0, 8.0 if kind == "retrain" else 3.0)
     with world.curator():
         with connect(world.settings) as graph:
             job = world.submit(graph, kind)
-        time.sleep(after_s)
-        world.kill(target)
-        world.up(*services)
+        for moment_s in [after_s, *(rng.uniform(0, 3.0) for _ in range(times - 1))]:
+            time.sleep(moment_s)
+            world.kill(target)
+            world.up(*services)
         ended = world.wait(job)
-    found = {"kind": "kill", "what": target, "during": kind, "after_s": round(after_s, 2), "crashes": ended.crashes}
-    return {**found, "violations": world.violations([ended]), "seconds": round(time.monotonic() - started, 1)}
+    more = {"after_s": round(after_s, 2), "crashes": ended.crashes}
+    return _said("kill", target, kind, started, world.violations([ended]), **more)
 
 
 def point_round(world: World, name: str, kind: str, *, services: tuple[str, ...] = _ALL) -> dict[str, Any]:
-    """Have the worker killed at one failpoint of a job, and look."""
-    started = time.monotonic()
-    killer = world.points / "kill"
+    """Have the worker, or an importing process, killed at one failpoint, and look."""
+    started, killer = time.monotonic(), world.points / "kill"
+    if kind in IMPORTING:
+        with world.curator():
+            reached, wrong = import_point(world, kind, name)
+        return _said("failpoint", name, kind, started, [*wrong, *world.violations([])], reached=reached)
     with world.curator():
         with connect(world.settings) as graph:
             killer.write_text(name, encoding="utf-8")
@@ -209,13 +221,15 @@ def point_round(world: World, name: str, kind: str, *, services: tuple[str, ...]
         ended = world.wait(job)
     reached = not killer.exists()
     killer.unlink(missing_ok=True)
-    found = {"kind": "failpoint", "what": name, "during": kind, "reached": reached, "crashes": ended.crashes}
     world.up(*services)
-    return {**found, "violations": world.violations([ended]), "seconds": round(time.monotonic() - started, 1)}
+    more = {"reached": reached, "crashes": ended.crashes}
+    return _said("failpoint", name, kind, started, world.violations([ended]), **more)
 
 
 def trace(world: World, kind: str) -> list[str]:
     """Names of the failpoints that a job of that kind reaches, in order, each once; by the worker, not by us."""
+    if kind in IMPORTING:
+        return import_trace(world, kind)
     file = world.points / "trace"
     file.write_text("", encoding="utf-8")
     with connect(world.settings) as graph:
@@ -227,6 +241,11 @@ def trace(world: World, kind: str) -> list[str]:
     # The watcher's thread and everybody's looking and beating are not the job's.
     ours = ("jobs/due", "jobs/typed", "jobs/make_due", "jobs/look", "jobs/find", "server/version")
     return [name for name in dict.fromkeys(names) if not name.endswith(ours)]
+
+
+def _said(kind: str, what: str, during: str, started: float, violations: list[str], **more: Any) -> dict[str, Any]:
+    seconds = round(time.monotonic() - started, 1)
+    return {"kind": kind, "what": what, "during": during, **more, "violations": violations, "seconds": seconds}
 
 
 def _of_sets(graph: Graph) -> list[str]:
@@ -288,23 +307,25 @@ def _of_runs(store: Store) -> list[str]:
     return [f"run {key[:8]} exists {keys.count(key)} times" for key in set(keys) if keys.count(key) > 1]
 
 
-def _commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+def _code() -> str:
+    """What names the code under test: a commit that changes none of it leaves its results good."""
+    trees = [f"HEAD:{room}" for room in ("cypher", "kg", "training", "workers")]
+    done = subprocess.run(["git", "rev-parse", *trees], capture_output=True, text=True, check=False)
+    return hashlib.sha256(done.stdout.encode()).hexdigest()[:12] if done.returncode == 0 else "unknown"
 
 
-def _kept(path: Path, commit: str) -> list[dict[str, Any]]:
+def _kept(path: Path, code: str) -> list[dict[str, Any]]:
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [said for line in lines if (said := json.loads(line))["commit"] == commit]
+    return [said for line in lines if (said := json.loads(line))["code"] == code]
 
 
 def _todo(world: World, given: argparse.Namespace, kept: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
     done = {said["key"] for said in kept}
     if given.sweep:
-        for kind in ("refresh", "classify", "retrain"):
-            for name in trace(world, kind):
-                if (key := f"{kind} {name}") not in done:
-                    yield key, (name, kind)
+        names = {kind: trace(world, kind) for kind in ("refresh", "classify", *IMPORTING, "retrain")}
+        for kind, name in ((kind, name) for kind, found in names.items() for name in found):
+            if (key := f"{kind} {name}") not in done:
+                yield key, (name, kind)
     for n in range(given.count):
         if (key := f"seed {given.seed} round {n}") not in done:
             yield key, random.Random(key)
@@ -319,29 +340,30 @@ def main() -> int:
     parser.add_argument("--limit-s", type=float, default=float("inf"))
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are stopped in any case
-    path, commit, started = RESULTS / "faults.jsonl", _commit(), time.monotonic()
+    path, code, started = RESULTS / "faults.jsonl", _code(), time.monotonic()
     RESULTS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="korvai-faults-", ignore_cleanup_errors=True) as folder:
         world = World(own_settings(Path(folder) / "home"), Path(folder))
-        world.up()
         try:
+            world.up()
             world.begin()
-            for key, what in _todo(world, given, _kept(path, commit)):
+            for key, what in _todo(world, given, _kept(path, code)):
                 if time.monotonic() - started > given.limit_s:
                     break
-                _one(world, path, commit, key, what)
+                _one(world, path, code, key, what)
         finally:
             world.down()
-    return _tell(_kept(path, commit))
+    return _tell(_kept(path, code))
 
 
-def _one(world: World, path: Path, commit: str, key: str, what: Any) -> None:
+def _one(world: World, path: Path, code: str, key: str, what: Any) -> None:
     try:
         said = kill_round(world, what) if isinstance(what, random.Random) else point_round(world, *what)
     except (TimeoutError, KorvaiError) as error:
-        said = {"kind": "kill" if isinstance(what, random.Random) else "failpoint", "violations": [f"stuck: {error}"]}
+        point = {} if isinstance(what, random.Random) else {"what": what[0], "during": what[1], "reached": True}
+        said = {"kind": "failpoint" if point else "kill", **point, "violations": [f"stuck: {error}"]}
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"commit": commit, "key": key, **said}) + "\n")
+        file.write(json.dumps({"code": code, "key": key, **said}) + "\n")
     print(key, {name: value for name, value in said.items() if name != "kind"}, flush=True)  # noqa: T201
 
 
@@ -350,8 +372,25 @@ def _tell(kept: list[dict[str, Any]]) -> int:
     kills, bad = [said for said in kept if said["kind"] == "kill"], sum(bool(said["violations"]) for said in kept)
     counts = {"failpoints": len(points), "kill_points": len(kills), "violations": bad}
     write("faults", [Record(f"faults.{name}", n, "rounds", "make faults", n=n) for name, n in counts.items()])
+    for kind in ("kill", "failpoint"):
+        print("\n".join(_table(kind, [said for said in kept if said["kind"] == kind])))  # noqa: T201
     print(counts)  # noqa: T201
     return int(bool(bad))
+
+
+def _table(kind: str, kept: list[dict[str, Any]]) -> list[str]:
+    """Rounds by what was running and what was killed, in Markdown; of failpoints, those that were reached."""
+    kept = [said for said in kept if kind == "kill" or said.get("reached")]
+    during = sorted({said.get("during", "stuck") for said in kept})
+    of = {
+        name: [said for said in kept if kind == "failpoint" or said.get("what", "stuck") == name]
+        for name in sorted({said.get("what", "stuck") if kind == "kill" else "failpoints" for said in kept})
+    }
+    lines = [f"| {kind} | {' | '.join(during)} | violations |", "| --- |" + " ---: |" * (len(during) + 1)]
+    for name, rounds in of.items():
+        cells = [str(sum(said.get("during", "stuck") == one for said in rounds)) for one in during]
+        lines.append(f"| {name} | {' | '.join(cells)} | {sum(bool(said['violations']) for said in rounds)} |")
+    return lines
 
 
 if __name__ == "__main__":

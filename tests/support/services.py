@@ -13,6 +13,7 @@ from pathlib import Path
 from kg.progress import SilentReporter
 from kg.server import neo4j, redis
 from kg.settings import Settings, load_settings
+from tests.support.command import run_command
 
 __all__ = ["korvai", "own_settings", "refused", "start_test_neo4j", "start_test_redis"]
 
@@ -51,16 +52,12 @@ def start_test_redis(home: Path) -> Iterator[Settings]:
 def korvai(*args: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a person would, with a clean environment and `home`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("KORVAI_", "NEO4J_", "REDIS_"))}
-    code = "from cli.main import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *args],
-        cwd=REPOSITORY,
-        env={**kept, "KORVAI_HOME": str(home), "KORVAI_ENVIRONMENT": "test", **environment},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    wanted = {**kept, "KORVAI_HOME": str(home), "KORVAI_ENVIRONMENT": "test", **environment}
+    if "PYTHONPATH" not in environment:
+        return run_command(args, wanted)
+    code = "from cli.main import main; main()"  # other modules than ours: a process that has loaded nothing
+    argv = [sys.executable, "-c", code, *args]
+    return subprocess.run(argv, cwd=REPOSITORY, env=wanted, capture_output=True, text=True, timeout=180, check=False)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:

@@ -20,7 +20,7 @@ ALL = [value for value in vars(contracts).values() if inspect.isclass(value) and
 
 def test_names_are_unique_and_queues_known() -> None:
     names = [contract.task_name for contract in ALL]
-    assert len(ALL) == 12 and len(set(names)) == len(names)
+    assert len(ALL) == 14 and len(set(names)) == len(names)
     assert all(name.startswith("korvai.") for name in names)
     assert {contract.queue for contract in ALL} <= set(contracts.QUEUES)
 
@@ -104,11 +104,24 @@ def test_every_kind_becomes_a_plan_and_comes_back_from_its_node(kind: str) -> No
         "evaluate": '{"run": "r1"}',
         "publish": '{"run": "r1", "gate": true}',
         "explain": '{"image": "a/b", "class": "X"}',
+        "search": '{"text": "peacock on pallu", "k": 3}',
     }
     request = request_of({"kind": kind, "graph": "saree", "params": more.get(kind), "mood": "of the curator's own"})
     node = queue.described(load_settings(), request)
     assert json.loads(node["plan"]) and {part["step"] for part in json.loads(node["plan"])} <= set(STEPS)
     assert request_of(node) == request
+
+
+def test_a_search_has_its_text_on_its_node() -> None:
+    typed = {"kind": "search", "graph": "saree", "text": "a red body 🪷"}
+    assert request_of(typed).text == "a red body 🪷"
+    node = queue.described(load_settings(), request_of(typed))
+    assert node["text"] == typed["text"] and request_of(node) == request_of(typed)
+    assert request_of({"kind": "validate", "graph": "saree", "text": "a note of the curator's own"})
+    with pytest.raises(PayloadError, match="text: String should have at most"):
+        request_of({**typed, "text": "x" * 4001})
+    with pytest.raises(PayloadError, match="has no texts"):
+        queue.described(load_settings(), request_of({**typed, "task": "cluster"}))
 
 
 def test_what_is_said_twice_is_refused() -> None:

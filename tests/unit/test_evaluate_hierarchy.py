@@ -7,7 +7,8 @@ import pytest
 
 from kg.settings import load_settings
 from tests.support.hierarchies import graded_snapshot
-from training.evaluate_hierarchy import HEADS, HGCLIP, METHODS, NAMES, PHRASES, PROBE, evaluate_hierarchy
+from training.evaluate_hierarchy import evaluate_hierarchy
+from training.hierarchy_methods import ASKED, HEADS, HGCLIP, NAMES, PATCHES, PHRASES, PROBE
 from training.recipes.hgclip import Config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -20,22 +21,25 @@ def test_table(tmp_path):
     rng = np.random.default_rng(0)
     names = [*(f"cluster {n}" for n in range(6)), "a", "b", "c", "left", "right", *(f"colour {n}" for n in range(3))]
     features.phrase_feat.update({f"a saree of {name}": rng.normal(size=16).astype(np.float32) for name in names})
-    config = Config(phrases=TEMPLATES, readings="graph", hidden=8, epochs=2, batch_size=32)
-    methods = tuple(method for method in METHODS if not method.startswith("GraphCLIP"))
+    form = {"phrases": TEMPLATES, "readings": "graph", "match": "likelihood", "patch_weight": 0.0, "path_weight": 0.0}
+    config = Config(**form, hidden=8, epochs=2, batch_size=32)
+    methods = (HGCLIP, PATCHES, PROBE, HEADS, ASKED, PHRASES, NAMES)
     given = {"seeds": 2, "shots": (2,), "methods": methods, "config": config, "features": features}
     table = evaluate_hierarchy(snapshot, load_settings(home=tmp_path), **given)
-    assert len(table.figures) == 2 * len(methods) - 2 and all(len(found) == 2 for found in table.figures.values())
+    assert len(table.figures) == len(methods) + 3 and all(len(found) == 2 for found in table.figures.values())
     assert (NAMES, 2) not in table.figures
-    for (method, _), found in table.figures.items():
-        assert set(found[0]) == {
-            "fine", "make.pair", "make.side", "make.exact_path",
-            "hue.colour", "hue.exact_path", "exact_path", "severity",
-        }  # fmt: skip
+    levels = {"fine", "make.pair", "make.side", "make.exact_path", "hue.colour", "hue.exact_path"}
+    costs, new = {"train CPU s", "CPU ms for 1,000 images"}, {"seen", "unseen", "harmonic"}
+    for (method, shots), found in table.figures.items():
+        unseen = set() if shots or method in (HEADS, PROBE) else new
+        assert set(found[0]) == levels | {"exact_path", "severity"} | costs | unseen
         if method not in (HEADS, NAMES):  # a rolled-up answer is right all the way as often as it is right at all
             assert all(part["exact_path"] <= part["fine"] for part in found)
         if method == PROBE:
             assert all(part["exact_path"] == part["fine"] for part in found)
-    assert np.mean([part["fine"] for part in table.figures[PHRASES, 0]]) > 0.6
+    for method in (PHRASES, ASKED):
+        assert np.mean([part["fine"] for part in table.figures[method, 0]]) > 0.6
+    assert sum("HGCLIP less" in note for note in table.notes) == len(table.figures) - 2
     records = {record["name"]: record for record in table.records}
     assert set(records) == {f"eval.hierarchy.{n}{s}" for n in ("exact_path", "fine_gain") for s in ("", "_2_shots")}
     own, gain = (np.mean([part["fine"] for part in table.figures[HGCLIP, 0]]), records["eval.hierarchy.fine_gain"])

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from kg.errors import EmptySplit, SchemaViolation
+from kg.errors import EmptySplit, NodeNotFound, SchemaViolation, SettingsError
 from kg.schema import Domain
 from tests.support.memory_snapshot import GivenFeatures, Images, MemorySnapshot
+from training.fusion.answering import answer_items, unclassified_items
 from training.fusion.evaluating import evaluate_disjoint, evaluate_known
 from training.fusion.fusing import Fusion
 from training.fusion.kinship import Kinship, describe_items, only_neighbour
@@ -173,3 +174,37 @@ def test_refusals():
     with pytest.raises(EmptySplit, match="classify some"):
         Fusion(kinship_of(snapshot, features), np.arange(3), np.zeros(3, int), n_classes=2)
     assert Kinship({"Author/text": np.eye(1)}).facts() == ["Author"]
+
+
+def test_an_item_is_answered_with_what_counted():
+    """Facts' points add up to the lead, an asked item's own class is not looked at, facts can be withheld."""
+    snapshot, features = world()
+    asked = [str(key) for key in snapshot.keys("Work")[[3, 10, 40]]]
+    found = answer_items(snapshot, features, "style", asked)
+    swapped = answer_items(*world(swap=(3, 10, 40)), "style", asked)
+    assert [a.ranking for a in swapped] == [a.ranking for a in found], "its own label was looked at"
+    for answer in found:
+        (_, first), (_, second) = answer.ranking[:2]
+        assert np.log(first / second) == pytest.approx(sum(c.points for c in answer.counted), abs=1e-6)
+        (artist,) = [n for n in answer.neighbours if n.label == "Artist"]
+        along = sum(c.points for c in answer.counted if c.fact.split("/")[0] == "Author")
+        assert (artist.relation, artist.points) == ("Author", pytest.approx(along))
+        assert {a.class_key for a in answer.alike} == {answer.ranking[0][0]} and asked[0] not in answer.alike
+    assert {"image", "Author", "Author/School"} <= {c.fact for c in found[0].counted}
+    image_alone = answer_items(snapshot, features, "style", asked, facts=())
+    assert {c.fact for c in image_alone[0].counted} == {"image"}
+    with pytest.raises(SettingsError, match="'Medium' is not known of these items; known are"):
+        answer_items(snapshot, features, "style", asked, facts=["Medium"])
+    with pytest.raises(NodeNotFound, match="no such item"):
+        answer_items(snapshot, features, "style", ["nobody"])
+    assert unclassified_items(snapshot, features, "style") == []
+
+
+def test_a_work_without_a_class_is_asked_like_any_other():
+    snapshot, features = world()
+    works, styles = snapshot.edges(("Work", "Style", "Style"))
+    snapshot.edge_arrays["Work", "Style", "Style"] = (works[5:], styles[5:])
+    names = unclassified_items(snapshot, features, "style")
+    assert names == [str(key) for key in snapshot.keys("Work")[:5]]
+    whole = answer_items(*world(), "style", names)
+    assert [a.ranking for a in answer_items(snapshot, features, "style", names)] == [a.ranking for a in whole]

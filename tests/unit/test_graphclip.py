@@ -210,6 +210,7 @@ def test_side_tasks_share_the_network_and_leak_no_label(world, tmp_path):
     motifs = other.edge_arrays[shows][1].copy()
     motifs[item] = (motifs[item] + 1) % 5
     other.edge_arrays[shows] = (other.edge_arrays[shows][0], motifs)
+    assert built(snapshot, features, side_tasks="all", task="cluster", phrases={}).config.side_tasks == {"motif": 1.0}
     flipped = built(other, features, side_tasks={"motif": 0.5}, hide_items=0.0, phrases={}, epochs=25, task="cluster")
     assert torch.equal(flipped.masked_class_vectors(), before)
     fit(recipe, run_dir=tmp_path)

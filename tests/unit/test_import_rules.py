@@ -29,7 +29,7 @@ def test_making_the_api_loads_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_only_workers_tasks_knows_training() -> None:
-    loaded = _modules_after("import workers.app, workers.context")
+    loaded = _modules_after("import workers.app, workers.beat, workers.context")
     assert "workers.tasks" not in loaded and "training" not in loaded
 
 

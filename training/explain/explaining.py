@@ -28,6 +28,7 @@ from training.explain.neighbourhood import Neighbourhood
 from training.explain.pictures import seen_box
 from training.explain.wording import Finding, sentence, wordings
 from training.labelled_images import leaking_edges
+from training.refreshing import image_side
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -107,7 +108,7 @@ class Explainer:
         self.class_keys = self.recipe.class_keys(self.snapshot)
         self.sharpness = self.recipe.scale() / self.recipe.temperature
         recipe = self.recipe
-        self.model = ImageModel(recipe.encoders.image_encoder(), recipe.image_matrix(), readings=recipe.readings())
+        self.model = ImageModel(image_side(recipe).image_encoder(), recipe.image_matrix(), readings=recipe.readings())
         self._around: dict[str, _Around] = {}
 
     def explain(self, picture: Image.Image, class_key: str | None = None, *, item: str | None = None) -> Reasons:
@@ -273,7 +274,7 @@ def _evidence(reasons: Reasons) -> list[Evidence]:
 
 
 def _mean_image(recipe: Any, snapshot: Any) -> Tensor:
-    feat, readable = recipe.encoders.images(snapshot)
+    feat, readable = image_side(recipe).images(snapshot)
     if not np.any(readable):
         return torch.zeros(recipe.encode_images(np.zeros((1, recipe.encoders.image_width()), np.float32)).shape[1])
     return recipe.encode_images(np.asarray(feat)[np.asarray(readable)]).mean(0)

@@ -123,9 +123,7 @@ class Neighbourhood:
         classes = self.network.classes
         if classes.sage is None:
             return None
-        feats = {label: classes.text_map(feat) for label, feat in self.inputs.texts.items()}
-        if len(self.inputs.visual):
-            feats[self.item_edge[0]] = classes.visual_map(self.inputs.visual)
+        feats = classes.first_states(self.inputs)
         for layer, block in zip(classes.sage.layers[:-1], self.inputs.blocks[:-1], strict=True):
             feats = {label: torch.relu(feat) for label, feat in layer(block, feats).items()}
         return feats
@@ -164,12 +162,13 @@ class Neighbourhood:
         if feats is None:
             return None
         encoder, item = _own_modules(self.network.classes), self.item_edge[0]
-        encoder.text_map, encoder.visual_map = nn.Identity(), nn.Identity()
+        encoder.text_map, encoder.visual_map, encoder.sources = nn.Identity(), nn.Identity(), {}
         encoder.sage = _own_modules(encoder.sage)
         encoder.sage.layers = nn.ModuleList(encoder.sage.layers[-1:])
         texts = {label: feat for label, feat in feats.items() if label != item}
         visual = feats.get(item, self.inputs.visual[:0])
-        return encoder, replace(self.inputs, blocks=self.inputs.blocks[-1:], texts=texts, visual=visual)
+        blocks = self.inputs.blocks[-1:]
+        return encoder, replace(self.inputs, blocks=blocks, texts=texts, visual=visual, visual_nodes={})
 
     def _masked_inputs(self, inputs: Any, mask: Tensor) -> Any:
         """A class's inputs as the model takes them, on the graph that the mask leaves."""

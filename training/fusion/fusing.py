@@ -7,19 +7,32 @@ learned within seconds on a sample, and one linear system over all items of know
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 
 from kg.errors import EmptySplit, TrainingError
 from training.fusion.kinship import Kinship
-from training.fusion.leave_out import Blend, learn_blend, mix, scores_of
+from training.fusion.leave_out import Blend, duals, learn_blend, mix, scores_of
 
-__all__ = ["Fusion"]
+__all__ = ["Fusion", "Parts"]
 
 _SAMPLE = 1000
 """Weights are learned on so many items; the answers come from all of them."""
 _MOST_ITEMS = 12_000
 """A dense matrix of more items than this does not fit beside its kernels."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Logits taken apart.
+
+    Shapes: scores by likeness (m, classes), votes (m, known) times dual (known, classes): the logits again.
+    """
+
+    scores: dict[str, np.ndarray]
+    votes: np.ndarray
+    dual: np.ndarray
 
 
 class Fusion:
@@ -61,6 +74,16 @@ class Fusion:
         among = mix(self.kinship.revealed(facts, self.known, self.known), blend)
         across = mix(self.kinship.revealed(facts, asked, self.known), blend)
         return scores_of(among, across, self.targets, blend, n_classes=self.n_classes)
+
+    def parts(self, asked: np.ndarray, *, facts: Collection[str] | None = None) -> Parts:
+        """The same logits, likeness by likeness and known item by known item."""
+        blend = self.blend(facts)
+        among = mix(self.kinship.revealed(facts, self.known, self.known), blend)
+        across = self.kinship.revealed(facts, asked, self.known)
+        dual = blend.scale * duals(among, self.targets, n_classes=self.n_classes)
+        return Parts(
+            {name: blend.weights[name] * kernel @ dual for name, kernel in across.items()}, mix(across, blend), dual
+        )
 
     def blend(self, facts: Collection[str] | None = None) -> Blend:
         """How much each likeness counts when these facts are known; learned once."""

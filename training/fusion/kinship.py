@@ -43,6 +43,12 @@ class Kinship:
         """What can be known of an item beside its image: its text, its relations, what its neighbours relate to."""
         return list(dict.fromkeys(fact for name in self.kernels for fact in _needs(name)))
 
+    @staticmethod
+    def about(name: str) -> str:
+        """The fact that a respect is about: `Author*image` is about the author, `image` about the image itself."""
+        path = name.partition("*")[0].split("/")
+        return "/".join(path[:-1] if len(path) > 1 and path[-1] in (TEXT, TIME) else path)
+
     def revealed(self, facts: Collection[str] | None, rows: np.ndarray, columns: np.ndarray) -> dict[str, np.ndarray]:
         """Kernels between two groups of items that need no other facts than these; None: all."""
         names = [name for name in self.kernels if facts is None or _needs(name) <= set(facts)]

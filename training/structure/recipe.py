@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -16,7 +15,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from kg.encoders.image import ImageEncoder
-from kg.errors import RecipeConfigError
 from kg.scenes.negatives import KINDS
 from kg.schema import TEXT_TASK
 from training.registry import Batch, RecipeConfig
@@ -39,7 +37,7 @@ class StructureConfig(RecipeConfig):
     warmup_steps: int = 20
     batch_size: int = 64
     epochs: int = Field(3, ge=1, description="Passes over the training pictures, one caption a picture and pass.")
-    trained_blocks: int = Field(1, ge=0, description="Last blocks of the image tower that learn; the others are kept.")
+    trained_blocks: int = Field(1, ge=1, description="Last blocks of the image tower that learn; the others are kept.")
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "bf16-mixed"
     parser: Literal["words", "spacy"] = Field(
         "words", description="Who reads captions: the words of the graph's scenes, or kg's parser on spaCy."
@@ -82,23 +80,20 @@ class CaptionRecipe:
     def build(self, snapshot: Any, encoders: Any) -> None:
         """From a snapshot and its features, or from CaptionedImages and the image encoder that made their tokens.
 
-        Raises: EmptySplit, RecipeConfigError.
+        Raises: EmptySplit, RecipeConfigError, EncoderError.
         """
         self.snapshot, self.encoders, config = snapshot, encoders, self.config
         drawn = isinstance(snapshot, CaptionedImages)
         self.encoder: ImageEncoder = encoders if drawn else encoders.image_encoder()
-        if self.encoder.clip is None:
-            raise RecipeConfigError(f"{self.encoder.name} has no text tower; set KORVAI_VISION_ENCODER to one that has")
         self.data = snapshot if drawn else captioned_images(snapshot, encoders, config)
         self.tasks = (TEXT_TASK,)
-        model = self.encoder.clip
-        self.inputs = Inputs(model.tokenizer, self.data)
         self.net = StructureNet(
-            model.model,
-            trained_blocks=config.trained_blocks,
+            self.encoder,
+            blocks=config.trained_blocks,
             knowledge_weight=self.knowledge_weight,
             layers=self.knowledge_layers,
         )
+        self.inputs = Inputs(self.encoder.clip.tokenizer, self.data)
         self._train = self.data.of("train")
         self._measured: dict[str, Batch] = {}
 
@@ -159,7 +154,7 @@ class CaptionRecipe:
     def encode_texts(self, texts: Sequence[str], *, knowledge: bool = True) -> Tensor:
         """Unit vectors; every text is read by the same reader, true or false. Shapes: (texts, dim)."""
         order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
-        made = torch.zeros(len(texts), self.net.clip.text.text_projection.shape[1])
+        made = torch.zeros(len(texts), self.net.dim)
         with torch.inference_mode():
             for start in range(0, len(order), _TEXTS_AT_ONCE):
                 rows = order[start : start + _TEXTS_AT_ONCE]
@@ -192,10 +187,7 @@ class CaptionRecipe:
 
     def trained_encoder(self) -> ImageEncoder:
         """The image-text model as it is now, as an encoder of its own; without the knowledge encoder."""
-        clip = self.encoder.clip
-        trained = deepcopy(clip)
-        trained.model.load_state_dict(self.net.clip.state_dict())
-        return ImageEncoder(trained)
+        return self.net.trained(self.encoder)
 
     # -- beneath -------------------------------------------------------------------------------------------------------
 

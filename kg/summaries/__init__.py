@@ -1,0 +1,1 @@
+"""Short texts about nodes, of what can be seen."""

@@ -1,0 +1,1 @@
+"""What goes into the GraphCLIP table: variants, rivals, protocols for unseen classes, and how answers become rows."""
