@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kg.errors import UnreadableMedia
 from kg.store import Store, atomic_write
+from training.pages import inline_image, page_template
 from training.report_figures import class_map, confusion, curves, reliability
 from training.run_folder import RunFolder
 
 __all__ = ["write_report"]
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _EXAMPLES, _THUMBNAIL_PX, _SHOWN_CLASSES = 18, 132, 3
 _PACKAGES = ("torch", "dgl", "lightning", "open_clip_torch", "timm", "scikit-learn", "numpy")
 
@@ -55,7 +53,7 @@ def write_report(folder: RunFolder, recipe: Any, metrics: Mapping[str, Any], *, 
     for name, picture in figures.items():
         with atomic_write(folder.path / "figures" / f"{name}.png") as file:
             file.write(picture)
-    page = _template().render(
+    page = page_template("report.html", percent=_percent, shown=_shown).render(
         title=title,
         run=folder.name,
         recipe=folder.snapshot()["recipe"],
@@ -64,7 +62,7 @@ def write_report(folder: RunFolder, recipe: Any, metrics: Mapping[str, Any], *, 
         metrics=metrics,
         tested=tested,
         report=metrics["classes"][tested],
-        figures={name: _inline(picture, "png") for name, picture in figures.items()},
+        figures={name: inline_image(picture, "png") for name, picture in figures.items()},
         examples=_examples(recipe, tested, store),
         held_out=[recipe.examples.class_keys[row] for row in recipe.examples.held_out],
         splits={split: len(ids) for split, ids in folder.snapshot()["splits"].items() if ids},
@@ -146,11 +144,7 @@ def _thumbnail(store: Store, uri: str) -> str | None:
     image.thumbnail((2 * _THUMBNAIL_PX, 2 * _THUMBNAIL_PX))
     data = io.BytesIO()
     image.save(data, "JPEG", quality=80)
-    return _inline(data.getvalue(), "jpeg")
-
-
-def _inline(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return inline_image(data.getvalue(), "jpeg")
 
 
 def _versions() -> list[tuple[str, str]]:
@@ -161,18 +155,6 @@ def _versions() -> list[tuple[str, str]]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _template() -> Any:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "shown": _shown}
-    return environment.get_template("report.html")
 
 
 def _percent(value: float) -> str:

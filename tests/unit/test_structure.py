@@ -244,6 +244,10 @@ def test_behind_the_frozen_blocks_the_network_is_the_encoder(encoder, tmp_path):
 
     whole = encoder.encode_images([Image.fromarray(picture) for picture in pictures])
     assert np.allclose(recipe.encode_images(tokens).numpy(), whole, atol=3e-3)
+    # so is the model that a suite is asked of, and the encoder that is published
+    images = [Image.fromarray(picture) for picture in pictures]
+    assert np.allclose(recipe.suite_model().encode_images(images), whole, atol=1e-5)
+    assert np.allclose(recipe.trained_encoder().encode_images(images), whole, atol=1e-5)
     assert np.array_equal(tokens_of(pictures, encoder, Store(tmp_path), **args), tokens)  # read, not made again
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from typing import TYPE_CHECKING
 
 from kg.errors import KorvaiError
 from kg.store import Store, atomic_write, open_image
 from training.explain.pictures import LEGEND, overlay, plain
 from training.explain.wording import Finding
+from training.pages import inline_image, page_template
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["write_page"]
 
-_TEMPLATES = Path(__file__).parents[1] / "templates"
 _FOR, _AGAINST, _OF_THE_RIVAL, _CLASSES = 7, 4, 3, 4
 _THUMBNAIL_PX = 200
 _WORDS = ((0.9, "almost certain"), (0.7, "fairly sure"), (0.4, "not sure"), (0.0, "mostly guessing"))
@@ -49,7 +46,7 @@ def write_page(path: Path, subject: Subject, reasons: Reasons, explainer: Explai
     speaking = [f for f in reasons.findings if f.weight > 0]
     opposing = [f for f in reversed(reasons.findings) if f.weight < 0]
     strongest = max((abs(f.weight) for f in reasons.findings), default=1.0) or 1.0
-    page = _template().render(
+    page = page_template("explanation.html", percent=_percent).render(
         subject=subject.item or subject.name,
         reasons=reasons,
         best=best,
@@ -110,16 +107,8 @@ def _thumbnails(reasons: Reasons, explainer: Explainer, store: Store) -> list[tu
 def _inline(image: Image.Image) -> str:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+    return inline_image(out.getvalue(), "jpeg")
 
 
-def _template() -> Any:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda value: f"{100 * value:.0f}\u2009%"
-    return environment.get_template("explanation.html")
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f}\u2009%"

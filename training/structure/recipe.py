@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from kg.encoders.image import ImageEncoder
+from kg.encoders.tail import front
 from kg.scenes.negatives import KINDS
 from kg.schema import TEXT_TASK
 from training.registry import Batch, RecipeConfig
@@ -23,7 +24,10 @@ from training.structure.captioned import CaptionedImages
 from training.structure.from_snapshot import captioned_images
 from training.structure.network import StructureNet
 
-__all__ = ["CaptionRecipe", "StructureConfig"]
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Answering", "CaptionRecipe", "StructureConfig"]
 
 _TEXTS_AT_ONCE = 256
 _VALID_IMAGES = 256
@@ -189,6 +193,11 @@ class CaptionRecipe:
         """The image-text model as it is now, as an encoder of its own; without the knowledge encoder."""
         return self.net.trained(self.encoder)
 
+    def suite_model(self) -> Answering:
+        """What answers a public suite: pictures and texts as this recipe sees them, triples included."""
+        self.net.eval()
+        return Answering(self)
+
     # -- beneath -------------------------------------------------------------------------------------------------------
 
     def _batch_of(self, split: str) -> Batch:
@@ -205,6 +214,23 @@ class CaptionRecipe:
         triples = batch["triples"] if self.net.knowledge is not None else None
         both = self.net.texts(_stacked(batch["text"], batch["false"]), triples)
         return image, both[: len(batch["text"])], both[len(batch["text"]) :]
+
+
+class Answering:
+    """A recipe as training/suite_models.py asks it."""
+
+    def __init__(self, recipe: CaptionRecipe) -> None:
+        self._recipe = recipe
+
+    def encode_images(self, images: Sequence[Image]) -> np.ndarray:
+        """Unit vectors of pictures. Shapes: -> (n, dim)."""
+        encoder, blocks = self._recipe.encoder, self._recipe.config.trained_blocks
+        pixels = torch.stack([encoder.preprocess(image) for image in images])
+        return self._recipe.encode_images(front(encoder, pixels, blocks=blocks)).numpy()
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors of texts. Shapes: -> (n, dim)."""
+        return self._recipe.encode_texts(texts).numpy()
 
 
 def _stacked(text: Tensor, false: Tensor) -> Tensor:
