@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 from kg.classify import Similar, similar_to_text
 from kg.errors import NodeNotFound, SchemaViolation
@@ -17,7 +17,6 @@ __all__ = ["WAYS", "Answer", "Way", "ask"]
 
 Way = Literal["scenes", "embeddings", "both"]
 WAYS: tuple[Way, ...] = ("scenes", "embeddings", "both")
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,8 @@ def test_command_and_route_give_the_same(shown: Shown, monkeypatch: pytest.Monke
     assert answer["items"] and answer["facts"] and "found_by_both" in answer
     table = CliRunner().invoke(app, ["search", ASKED, "--by", "both", "-k", "3"])
     assert table.exit_code == 0 and "by embeddings only" in table.output, table.output
+    again = CliRunner().invoke(app, ["publish-text"])
+    assert again.exit_code == 0 and shown.set_id in again.output.replace("\n", ""), again.output
 
 
 def test_a_job_typed_in_browser_finds_once(shown: Shown, monkeypatch: pytest.MonkeyPatch):

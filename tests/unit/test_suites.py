@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +14,14 @@ from typer.testing import CliRunner
 
 from cli import context
 from cli.main import app
-from kg.errors import DimensionMismatch, SchemaViolation
+from kg.encoders.image import load_image_encoder
+from kg.encoders.tower import ImageTower
+from kg.errors import DimensionMismatch, SchemaViolation, StoreError
 from kg.progress import SilentReporter
+from kg.settings import load_settings
 from training.retrieval import recall_at
 from training.suite_files import read_suite
-from training.suite_models import encode_suite, similarities
+from training.suite_models import encode_suite, model_of_run, similarities
 from training.suites import Question, Suite, judge
 from training.word_order import shuffled
 
@@ -226,9 +230,20 @@ def test_a_model_sees_the_box_and_not_the_picture(tmp_path: Path):
     assert suite.left_out == {"picture that cannot be read": 1, "missing image": 2}
 
 
-def test_the_commands_for_our_own_suite_and_for_retrieval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from kg.settings import load_settings
+def test_a_run_answers_by_its_recipe_else_by_its_tower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from training import run as runs
 
+    folder, offering = SimpleNamespace(path=tmp_path), SimpleNamespace(suite_model=Brightness)
+    opened = {"one": SimpleNamespace(recipe=offering, folder=folder), "other": SimpleNamespace(recipe=3, folder=folder)}
+    monkeypatch.setattr(runs, "open_run", lambda settings, run, reporter: opened[run])
+    assert isinstance(model_of_run(load_settings(), "one", SilentReporter()), Brightness)
+    with pytest.raises(StoreError, match="it is not whole"):
+        model_of_run(load_settings(), "other", SilentReporter())
+    ImageTower(load_image_encoder("korvai-small")).save(tmp_path / "tower")
+    assert model_of_run(load_settings(), "other", SilentReporter()).encode_texts(["a red body"]).shape == (1, 256)
+
+
+def test_the_commands_for_our_own_suite_and_for_retrieval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(context, "settings", lambda: load_settings(store=tmp_path / "store"))
     command = ["evaluate-structure", "rendered", "--items-per-part", "4", "--model", "korvai-small", "--kinds"]
     shown = CliRunner().invoke(app, command)
