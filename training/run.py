@@ -37,6 +37,7 @@ from training.refreshing import class_vectors, current_graph, image_side, keep_s
 from training.registry import RecipeConfig, get_recipe
 from training.report import write_report
 from training.run_folder import RunFolder
+from training.run_text import learns_from_captions, measure_texts, publish_texts, text_summary
 from training.threads import torch_threads
 
 __all__ = [
@@ -127,14 +128,16 @@ def _train(recipe: Any, folder: RunFolder, features: StoredFeatures, store: Stor
     started_s, config = time.monotonic(), recipe.config
     with torch_threads(getattr(config, "threads", None)), freed_memory_kept():
         fitted = fit(recipe, config, run_dir=folder.path, reporter=reporter)
-    metrics = _measure(recipe, fitted, seconds=time.monotonic() - started_s)
+    of_texts = learns_from_captions(recipe)
+    metrics = (measure_texts if of_texts else _measure)(recipe, fitted, seconds=time.monotonic() - started_s)
     _write_model(folder, recipe, features)
     folder.write_metrics(metrics)
     domain = recipe.snapshot.domain
-    write_report(folder, recipe, metrics, store=store, title=domain.title or domain.domain)
+    if not of_texts:
+        write_report(folder, recipe, metrics, store=store, title=domain.title or domain.domain)
     metrics = {**metrics, "finished": True}
     folder.write_metrics(metrics)
-    reporter.note(_summary(folder, metrics))
+    reporter.note((text_summary if of_texts else _summary)(folder, metrics))
     return RunResult(folder, recipe, metrics, resumed=False)
 
 
@@ -169,6 +172,8 @@ def publish_run(
     from kg.encoders.tower import ImageTower, is_whole
 
     recipe, folder, store = run.recipe, run.folder, Store(settings.store_dir)
+    if learns_from_captions(recipe):
+        return publish_texts(graph, store, recipe, folder, reporter=reporter or SilentReporter(), activate=activate)
     snapshot: Snapshot = recipe.snapshot
     feat, readable = image_side(recipe).images(snapshot)
     ids = [sha256 for sha256, fine in zip(snapshot.images.sha256, readable, strict=True) if fine]
@@ -276,6 +281,8 @@ def retrain(
     reporter, store = reporter or SilentReporter(), Store(settings.store_dir)
     domain = load_domain(domain) if isinstance(domain, str) else domain
     config = config or choose_config(recipe_name, domain, text_encoder=settings.text_encoder)
+    if learns_from_captions(get_recipe(recipe_name).cls):
+        return _retrain_texts(graph, settings, domain, recipe_name=recipe_name, config=config, reporter=reporter)
     task = domain.task(task or getattr(config, "task", None) or next(iter(domain.tasks)))[0]
     config = config.model_copy(update={"task": task})
     require_valid(graph, domain, reporter=reporter)
@@ -290,6 +297,16 @@ def retrain(
     if not passed:
         reporter.warn(f"set {set_id} stays a shadow: the active version is better; `korvai promote {set_id}` if not")
     return run, set_id
+
+
+def _retrain_texts(
+    graph: Graph, settings: Settings, domain: Domain, *, recipe_name: str, config: RecipeConfig, reporter: Reporter
+) -> tuple[RunResult, str]:
+    """The same for a recipe without classes. Nothing gates it: the gate compares answers about classes."""
+    require_valid(graph, domain, reporter=reporter)
+    snapshot = pull(graph, domain, Store(settings.store_dir), reporter=reporter)
+    run = train(snapshot, recipe_name, config, settings, reporter)
+    return run, publish_run(graph, settings, run, reporter=reporter)
 
 
 def _levels(recipe: Any, snapshot: Snapshot) -> tuple[LevelVectors, ...]:

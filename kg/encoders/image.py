@@ -1,6 +1,7 @@
 """Which image encoder is meant, and how do pictures become unit vectors?
 
 korvai-small                     the small model that ships
+korvai-small-objects             the same, trained without attribute captions: where the structure suite starts
 open_clip:NAME:TAG_OR_FILE       any open_clip architecture with a pretrained tag or a local weights file
 timm:NAME:FILE                   any timm architecture with a local weights file (timm:NAME fetches timm's own)
 a folder                         what `save` wrote, or any folder in open_clip's `local-dir:` form
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["ImageEncoder", "load_image_encoder"]
 
 _ENCODER_FILE = "korvai_encoder.json"
-_SMALL = "korvai-small"
-_KINDS = (_SMALL, "open_clip:NAME:TAG_OR_FILE", "timm:NAME:FILE")
+_SMALL = ("korvai-small", "korvai-small-objects")
+_KINDS = (*_SMALL, "open_clip:NAME:TAG_OR_FILE", "timm:NAME:FILE")
 _PICTURE_RULES = "exif turned, alpha on white, 1"
 
 
@@ -174,10 +175,10 @@ class ImageEncoder:
 
 
 def _open_model(spec: str) -> Any:
-    if spec == _SMALL:
+    if spec in _SMALL:
         from kg.encoders import korvai_small
 
-        return clip_models.open_clip_folder(korvai_small.checkpoint_dir(), name=_SMALL)
+        return clip_models.open_clip_folder(korvai_small.checkpoint_dir(spec), name=spec)
     if Path(spec).is_dir():
         return _open_folder(Path(spec))
     kind, _, rest = spec.partition(":")
@@ -208,7 +209,7 @@ def _unknown(spec: str) -> str:
     import timm
 
     known = [
-        _SMALL,
+        *_SMALL,
         *(f"open_clip:{name}" for name in open_clip.list_models()),
         *(f"timm:{name}" for name in timm.list_models()),
     ]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CONFIG_FILE",
     "MERGES_FILE",
+    "OBJECTS",
+    "SMALL",
     "WEIGHTS_FILE",
     "OpenModel",
     "checkpoint_dir",
@@ -31,6 +33,7 @@ __all__ = [
     "register",
 ]
 
+SMALL, OBJECTS = "korvai-small", "korvai-small-objects"
 CONFIG_FILE = "open_clip_config.json"
 MERGES_FILE = "bpe_merges.txt.gz"
 WEIGHTS_FILE = "open_clip_model.safetensors"
@@ -49,16 +52,17 @@ def register() -> None:
     import kg.encoders.korvai_vit  # noqa: F401
 
 
-def checkpoint_dir() -> Path:
-    """Folder of the checkpoint that ships; usable in open_clip's `local-dir:` schema.
+def checkpoint_dir(name: str = SMALL) -> Path:
+    """Folder of a checkpoint that ships (SMALL, or OBJECTS, whose text tower read names of things and no attribute);
+    usable in open_clip's `local-dir:` schema.
 
     Raises: EncoderError where a file of it is missing.
     """
-    folder = Path(__file__).resolve().parents[2] / "data" / "checkpoint" / "korvai-small"
+    folder = Path(__file__).resolve().parents[2] / "data" / "checkpoint" / name
     missing = [name for name in (CONFIG_FILE, MERGES_FILE, WEIGHTS_FILE) if not (folder / name).is_file()]
     if missing:
         raise EncoderError(
-            f"korvai-small: {folder} lacks {', '.join(missing)}; restore them, or make them with "
+            f"{name}: {folder} lacks {', '.join(missing)}; restore them, or make them with "
             "`python -m training.pretrain train` and `python -m training.pretrain export`"
         )
     return folder

@@ -1,0 +1,48 @@
+"""What do the triples of a sentence add to its vector?
+
+    e_k = w(head) + w(relation) - w(tail),   knowledge = unit(mean over k of Transformer(e_1 ... e_K)_k)
+
+w is the mean of a word's token vectors; the minus is what makes (peacock, above, lotus) differ from its reverse. An
+attribute is the triple (thing, is, attribute).
+
+Reference: Huang et al. 2024 (Structure-CLIP), knowledge-enhanced encoder. Its code has other triples (three BERT
+inputs summed); width, layers and the mean over triples are ours.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["KnowledgeEncoder"]
+
+
+class KnowledgeEncoder(nn.Module):
+    """Triples to a vector; a sentence without triples gets zeros."""
+
+    def __init__(self, token_vectors: Tensor, dim: int, *, layers: int = 2, heads: int = 4) -> None:
+        """`token_vectors` (vocabulary, width): where the words start, as the text tower knows them; token 0 is padding.
+
+        They are scaled to unit variance, since the transformer normalises only after its first sum.
+        """
+        super().__init__()
+        start = token_vectors.detach().clone().float()
+        self.words = nn.Embedding.from_pretrained(start / start.std().clamp(min=1e-6), freeze=False)
+        width = token_vectors.shape[1]
+        heads = heads if width % heads == 0 else 1
+        layer = nn.TransformerEncoderLayer(width, heads, 2 * width, 0.0, F.gelu, batch_first=True, norm_first=True)
+        self.transformer = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim))
+
+    def forward(self, triples: Tensor) -> Tensor:
+        """Shapes: (n, triples, 3, tokens) int64, 0 where there is nothing -> (n, dim), unit length or all zeros."""
+        there = triples != 0
+        summed = (self.words(triples) * there[..., None]).sum(3)
+        head, relation, tail = (summed / there.sum(3).clamp(min=1)[..., None]).unbind(2)
+        empty = ~there.any(3).any(2)  # (n, triples)
+        nothing = empty.all(1)
+        hidden = empty.clone()
+        hidden[nothing] = False  # attention over nothing is not a number
+        encoded = self.transformer(head + relation - tail, src_key_padding_mask=hidden)
+        kept = (~empty)[..., None].to(encoded.dtype)
+        mean = (encoded * kept).sum(1) / kept.sum(1).clamp(min=1)
+        return torch.where(nothing[:, None], 0.0, F.normalize(self.out(mean).float(), dim=-1))

@@ -1,0 +1,123 @@
+"""What is one training batch: pictures, texts that belong to them, false texts, and the triples of both?"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kg.scenes.negatives import KINDS
+from training.registry import Batch
+from training.structure.captioned import Captioned, CaptionedImages
+from training.structure.subgraphs import subgraph_texts
+from training.structure.telling import triples_of
+
+__all__ = ["KEYS", "Inputs", "Plan", "make_batch"]
+
+KEYS = ("image", "text", "belongs", "false", "false_of", "false_image", "triples")
+"""`image` tokens (n, tokens, width); `text` (K, context); `belongs` (n, K) bool; `false` (m, context), each the false
+form of text `false_of` (m,) of image `false_image` (m,); `triples` (K + m, triples, 3, tokens), or empty."""
+
+_TRIPLES, _WORD_TOKENS = 8, 4
+
+
+class Plan(NamedTuple):
+    """How many of what a batch holds."""
+
+    subgraphs: int = 0
+    false_texts: int = 1
+    kinds: tuple[str, ...] = KINDS
+    triples: bool = False
+
+
+class Inputs:
+    """Texts as the network takes them, each different one once."""
+
+    def __init__(self, tokenizer: Any, data: CaptionedImages) -> None:
+        self._tokenizer, self._data = tokenizer, data
+        self._tokens: dict[str, Tensor] = {}
+        self._triples: dict[str, Tensor] = {}
+        self._words: dict[str, list[int]] = {}
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """Shapes: -> (texts, context) int64."""
+        for text in dict.fromkeys(texts):
+            if text not in self._tokens:
+                self._tokens[text] = self._tokenizer([text])[0]
+        return torch.stack([self._tokens[text] for text in texts]) if texts else torch.zeros(0, 1, dtype=torch.long)
+
+    def triples(self, texts: Sequence[str]) -> Tensor:
+        """Shapes: -> (texts, triples, 3, tokens) int64, 0 where there is nothing."""
+        for text in dict.fromkeys(texts):
+            if text not in self._triples:
+                self._triples[text] = self._of(text)
+        none = torch.zeros(0, _TRIPLES, 3, _WORD_TOKENS, dtype=torch.long)
+        return torch.stack([self._triples[text] for text in texts]) if texts else none
+
+    def _of(self, text: str) -> Tensor:
+        found = torch.zeros(_TRIPLES, 3, _WORD_TOKENS, dtype=torch.long)
+        for n, triple in enumerate(triples_of(self._data.tell(text))[:_TRIPLES]):
+            for place, word in enumerate(triple):
+                ids = self._word(word)
+                found[n, place, : len(ids)] = torch.tensor(ids)
+        return found
+
+    def _word(self, word: str) -> list[int]:
+        if word not in self._words:
+            self._words[word] = self._tokenizer.encode(word)[:_WORD_TOKENS]
+        return self._words[word]
+
+
+class _Text(NamedTuple):
+    image: int
+    text: str
+    caption: Captioned
+    part: bool
+
+
+def make_batch(rows: np.ndarray, data: CaptionedImages, inputs: Inputs, *, plan: Plan, rng: random.Random) -> Batch:
+    """One caption an image, its sub-graphs and false forms of each, as the plan wants them."""
+    texts = [text for n, row in enumerate(rows) for text in _texts(n, data.captions_of[int(row)], data, plan, rng)]
+    said = [one.text for one in texts]
+    known = set(said)
+    false = [
+        (k, wrong)
+        for k, one in enumerate(texts)
+        for wrong in data.false_texts(
+            one.text, one.caption, rng, kinds=plan.kinds, most=plan.false_texts, part=one.part
+        )
+        if wrong not in known  # false of its own picture, but another one brought these very words
+    ]
+    wrong = [text for _, text in false]
+    return {
+        "image": torch.from_numpy(data.tokens[np.asarray(rows)].astype(np.float32)),
+        "text": inputs.tokens(said),
+        "belongs": _belongs(texts, len(rows)),
+        "false": inputs.tokens(wrong),
+        "false_of": torch.tensor([k for k, _ in false], dtype=torch.long),
+        "false_image": torch.tensor([texts[k].image for k, _ in false], dtype=torch.long),
+        "triples": inputs.triples([*said, *wrong] if plan.triples else []),
+    }
+
+
+def _texts(n: int, captions: Sequence[Captioned], data: CaptionedImages, plan: Plan, rng: random.Random) -> list[_Text]:
+    caption = rng.choice(captions)
+    parts = subgraph_texts(data.tell(caption.text).scene, rng, most=plan.subgraphs) if plan.subgraphs else []
+    return [_Text(n, caption.text, caption, False)] + [
+        _Text(n, text, caption, True) for text in parts if text != caption.text
+    ]
+
+
+def _belongs(texts: Sequence[_Text], images: int) -> Tensor:
+    """A text belongs to its image, and to every other one that brought the very same words."""
+    who: dict[str, set[int]] = {}
+    for one in texts:
+        who.setdefault(one.text, set()).add(one.image)
+    belongs = torch.zeros(images, len(texts), dtype=torch.bool)
+    for k, one in enumerate(texts):
+        belongs[list(who[one.text]), k] = True
+    return belongs

@@ -1,0 +1,86 @@
+"""What do these recipes learn from: pictures behind the frozen blocks, captions, what is known of each picture?"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from kg.errors import EmptySplit
+from kg.scenes.negatives import make_negatives
+from kg.scenes.plausible import Plausible
+from kg.scenes.scene import Scene
+from training.structure.telling import Told, Words, told_by_parser
+
+__all__ = ["Captioned", "CaptionedImages"]
+
+
+def _anything(_: str) -> bool:
+    return True
+
+
+class Captioned(NamedTuple):
+    """A caption of image number `image`; `whole`: `scene` is the image's, not only what the caption says."""
+
+    image: int
+    text: str
+    scene: Scene
+    truth: Scene
+    whole: bool
+
+
+@dataclass(frozen=True)
+class CaptionedImages:
+    """Pictures with captions, in splits.
+
+    Shapes: tokens (images, tokens, width) float16; rows: split -> numbers of its images.
+    """
+
+    tokens: np.ndarray
+    captions: Sequence[Captioned]
+    rows: Mapping[str, np.ndarray]
+    words: Words
+    plausible: Plausible
+    may_say: Callable[[str], bool] = _anything
+    """False of texts that training must not see, such as those with a held-out compound."""
+    parser: str = "words"
+    readable: np.ndarray | None = None
+    """Shapes: (images,) bool; None: all of them."""
+    _told: dict[str, Told] = field(default_factory=dict)
+
+    @cached_property
+    def captions_of(self) -> dict[int, list[Captioned]]:
+        """Image -> its captions."""
+        found: dict[int, list[Captioned]] = {}
+        for caption in self.captions:
+            found.setdefault(caption.image, []).append(caption)
+        return found
+
+    def of(self, split: str) -> np.ndarray:
+        """Numbers of a split's images that have a caption. Raises: EmptySplit."""
+        rows = [row for row in self.rows.get(split, ()) if row in self.captions_of]
+        if not rows:
+            raise EmptySplit(f"no image of {split} has a caption; import captions or more images")
+        return np.asarray(rows)
+
+    def tell(self, text: str) -> Told:
+        """What a sentence says, by the same reading for all of them."""
+        if text not in self._told:
+            self._told[text] = self.words.tell(text) if self.parser == "words" else told_by_parser([text])[0]
+        return self._told[text]
+
+    def false_texts(
+        self, text: str, of: Captioned, rng: random.Random, *, kinds: tuple[str, ...], most: int, part: bool = False
+    ) -> list[str]:
+        """At most `most` sentences almost like `text` and false of the image of caption `of`; `part`: a sub-graph."""
+        if not most:
+            return []
+        made = make_negatives(
+            text, of.scene, self.plausible, rng=rng, truth=of.truth, whole=of.whole or part, kinds=kinds
+        )
+        texts = [negative.text for negative in made if self.may_say(negative.text)]
+        return rng.sample(texts, min(most, len(texts)))
