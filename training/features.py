@@ -61,7 +61,11 @@ class Features(Protocol):
 
 
 class StoredFeatures:
-    """Features through the store's cache."""
+    """Features through the store's cache.
+
+    With `keep_encoder` the image encoder stays loaded in this process for the next who asks so: for those who encode
+    and nothing else, since a recipe may train the encoder that it is handed.
+    """
 
     def __init__(
         self,
@@ -70,7 +74,9 @@ class StoredFeatures:
         image_spec: str,
         reporter: Reporter | None = None,
         known: Mapping[str, Mapping[str, Any]] | None = None,
+        keep_encoder: bool = False,
     ) -> None:
+        self._load_image = _kept_image_encoder if keep_encoder else _load_image
         self.store, self.image_spec, self.reporter = store, image_spec, reporter or SilentReporter()
         self._known = {name: dict(entry) for name, entry in (known or {}).items()}
         self._encoders: dict[str, _LazyEncoder] = {}
@@ -203,7 +209,7 @@ class StoredFeatures:
     def _encoder(self, name: str) -> _LazyEncoder:
         if name not in self._encoders:
             spec = self.image_spec if name == "image" else f"clip:{self.image_spec}" if name == CLIP else name
-            load = _load_image if name == "image" else _load_text
+            load = self._load_image if name == "image" else _load_text
             self._encoders[name] = _LazyEncoder(spec, load, self._known.get(name, {}))
         return self._encoders[name]
 
@@ -241,15 +247,18 @@ class _LazyEncoder:
 
 
 def _load_image(spec: str) -> Any:
-    return _kept_image_encoder(spec, _stamp(spec))
-
-
-@lru_cache(maxsize=1)
-def _kept_image_encoder(spec: str, stamp: tuple[tuple[str, int], ...]) -> Any:  # noqa: ARG001
-    """Recipes read from it and none trains it, so a worker's next step need not load it again."""
     from kg.encoders.image import load_image_encoder
 
     return load_image_encoder(spec)
+
+
+def _kept_image_encoder(spec: str) -> Any:
+    return _image_encoder_of(spec, _stamp(spec))
+
+
+@lru_cache(maxsize=1)
+def _image_encoder_of(spec: str, stamp: tuple[tuple[str, int], ...]) -> Any:  # noqa: ARG001
+    return _load_image(spec)
 
 
 def _stamp(spec: str) -> tuple[tuple[str, int], ...]:

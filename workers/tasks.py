@@ -89,7 +89,7 @@ def encode_texts(work: Workplace, args: contracts.EncodeTexts) -> Ids:
 
 @_step(contracts.EncodeImages)
 def encode_images(work: Workplace, args: contracts.EncodeImages) -> Ids | Parts:
-    features = StoredFeatures(work.store, image_spec=args.vision_encoder, reporter=work.reporter)
+    features = _encoding(work, args.vision_encoder)
     snapshot = find_snapshot(work.store, args.snapshot)
     # What is still missing after its parts are images that cannot be read; they are told once more, and left out.
     parts = [] if work.shared else runs.unencoded_parts(snapshot, features, size=args.part_images)
@@ -101,7 +101,7 @@ def encode_images(work: Workplace, args: contracts.EncodeImages) -> Ids | Parts:
 
 @_step(contracts.EncodePart)
 def encode_part(work: Workplace, args: contracts.EncodePart) -> Ids:
-    features = StoredFeatures(work.store, image_spec=args.vision_encoder, reporter=work.reporter)
+    features = _encoding(work, args.vision_encoder)
     snapshot = find_snapshot(work.store, args.snapshot)
     return {"images": runs.encode_images(snapshot, features, args.start, args.stop)}
 
@@ -169,6 +169,10 @@ def search(work: Workplace, args: contracts.Search) -> Ids:
     rows = [{"image_id": one.image_id, "rank": rank, "score": one.score} for rank, one in enumerate(found, 1)]
     work.graph.run("jobs/write_found", job=work.job, rows=rows)
     return {"found": len(rows), "model": found[0].version if found else None}
+
+
+def _encoding(work: Workplace, encoder: str) -> StoredFeatures:
+    return StoredFeatures(work.store, image_spec=encoder, reporter=work.reporter, keep_encoder=True)
 
 
 def _config(work: Workplace, args: contracts.EncodeTexts | contracts.Train, snapshot: Snapshot) -> RecipeConfig:
