@@ -6,6 +6,7 @@
     + GraphError                    the database said no, or what it holds is not what was asked for
     |   StatementError              a saved statement is unknown, malformed or was called with wrong parameters
     |   GraphUnavailable*           the server cannot be reached, or went away in the middle
+    |   GraphBusy*                  somebody keeps writing what is being read
     |   IndexNotReady*              an index exists and does not answer yet
     |   NodeNotFound                no node has that key
     |   StaleToken                  a newer publisher, or a newer holder of the job, has taken over
@@ -34,6 +35,7 @@ __all__ = [
     "EditConflict",
     "EmptySplit",
     "EncoderError",
+    "GraphBusy",
     "GraphError",
     "GraphUnavailable",
     "IndexNotReady",
@@ -84,6 +86,12 @@ class StatementError(GraphError):
 
 class GraphUnavailable(GraphError):
     """The server cannot be reached, or went away in the middle of a call."""
+
+    retryable = True
+
+
+class GraphBusy(GraphError):
+    """Somebody keeps writing what is being read, so that no reading is of one moment."""
 
     retryable = True
 

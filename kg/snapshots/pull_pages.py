@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from cypher import Statement, load
-from kg.errors import GraphError
+from kg.errors import GraphBusy
 from kg.graph import Graph
 from kg.progress import Reporter
 from kg.schema import Domain
@@ -86,7 +86,7 @@ def node_columns(domain: Domain, label: str) -> NodeColumns:
 def read_parts(graph: Graph, domain: Domain, *, reporter: Reporter) -> dict[str, Any]:
     """The columns of every part of `domain`, all true at one moment, by the part's name.
 
-    Raises: GraphError when somebody keeps writing faster than we read.
+    Raises: GraphBusy when somebody keeps writing faster than we read.
     """
     mark = graph.newest_commit()
     (present,) = graph.run("pull/present")
@@ -103,7 +103,7 @@ def read_parts(graph: Graph, domain: Domain, *, reporter: Reporter) -> dict[str,
         again = _read_all(graph, parts, total, reporter, note=f" again, since somebody wrote ({attempt})")
         if not (changed := _changed(read, again)):
             return read
-    raise GraphError(
+    raise GraphBusy(
         f"pulling the graph: {', '.join(changed[:4])} kept changing during {_TRIES} reads; "
         "pull again when the import or the curators pause"
     )

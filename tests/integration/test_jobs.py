@@ -13,7 +13,7 @@ import psutil
 import pytest
 from redis import Redis
 
-from kg.errors import JobCancelled, MemoryTaken, NodeNotFound, SchemaViolation, StaleToken
+from kg.errors import GraphBusy, JobCancelled, MemoryTaken, NodeNotFound, SchemaViolation, StaleToken
 from kg.graph import Graph, connect
 from kg.jobs import Lease, cancel_job, create_job, find_job, list_jobs
 from kg.settings import Settings
@@ -267,6 +267,18 @@ def test_a_job_says_what_it_will_take_and_one_too_large_is_refused(
     with pytest.raises(MemoryTaken, match="are free now") as raised:
         refuse_unless_it_fits(Estimate(total_mib - 1, None), settings, "nearly all")
     assert raised.value.retryable
+
+
+def test_a_graph_that_is_written_to_all_the_time_is_pulled_later(settings: Settings, graph: Graph, job, monkeypatch):
+    def pull(*_: object) -> dict[str, object]:
+        raise GraphBusy("pulling the graph: nodes:Motif kept changing during 6 reads")
+
+    monkeypatch.setattr(running, "settings", lambda: settings)
+    lease = taken(graph, job())
+    running._under_lease(lease, Validate, pull)
+    said = find_job(graph, lease.job)
+    assert said.state == "running" and "trying again: pulling the graph" in said.message
+    assert graph.run("jobs/due", most=10) == []
 
 
 def test_a_queue_that_is_not_worked_off_gets_no_more_messages(
