@@ -235,7 +235,8 @@ def trace(world: World, kind: str) -> list[str]:
     names = [name for name in file.read_text(encoding="utf-8").splitlines() if name]
     file.unlink()
     # The watcher's thread and everybody's looking and beating are not the job's.
-    ours = ("jobs/due", "jobs/typed", "jobs/make_due", "jobs/look", "jobs/find", "server/version")
+    ours = ("jobs/due", "jobs/typed", "jobs/make_due", "jobs/look", "jobs/find", "jobs/open", "server/version")
+    ours += ("versions/ages", "changes/edits_since")
     return [name for name in dict.fromkeys(names) if not name.endswith(ours)]
 
 
