@@ -80,7 +80,7 @@ class Unseen:
         found = [one for one in self.found.get((method, protocol), {}).values() if k in one["right"]["plain"]]
         right = [one["right"]["plain"][k]["unseen"] for one in found]
         classes = [one["classes"]["unseen"] for one in found]
-        return np.array(sum(right, [])), np.array(sum(classes, []))
+        return np.concatenate([np.zeros(0), *right]), np.concatenate([np.zeros(0, np.int64), *classes])
 
     def _every_hold_out(self) -> list[str]:
         """Seen / unseen / harmonic of the headline without bias, by number of linked items."""
