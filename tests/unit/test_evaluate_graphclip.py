@@ -224,7 +224,9 @@ def test_unseen_table(tmp_path, craft, small):
     assert found.mean("class means", "A", "0", "unseen") == [], "without an image there is no mean"
     kept = [json.loads(path.read_text()) for path in tmp_path.glob("**/found.json")]
     assert len(kept) == 2 * 7
-    assert sum(line.startswith("- A, hold-out") for line in table.lines()) == 2
+    lines = table.lines()
+    assert sum(line.startswith("- A, hold-out") for line in lines) == 2
+    assert [line for line in lines if "GraphCLIP less 0 layers, B" in line] and "less class means" not in "".join(lines)
 
 
 def test_an_arm_that_nobody_has_is_refused(tmp_path, craft, small):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kg.store import atomic_write
 from training.comparison.answers import Answers, interval
-from training.comparison.variants import HEADLINE, NOISE, SHARES, Variant
+from training.comparison.variants import GRAPH, HEADLINE, NOISE, NOISY, SHARES, Variant
 
 __all__ = ["draw"]
 
@@ -21,7 +21,12 @@ def draw(found: Mapping[Variant, Mapping[int, Answers]], path: Path, *, title: s
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    of = {variant.name: interval(list(answers.values())) for variant, answers in found.items()}
+    seeds = {seed for variant, answers in found.items() if variant.part in (GRAPH, NOISY) for seed in answers}
+    of = {
+        variant.name: interval([answers[seed] for seed in sorted(seeds & answers.keys())])
+        for variant, answers in found.items()
+        if seeds & answers.keys()
+    }  # all points of a curve are of the same seeds
     clean = {0.0: of[HEADLINE]} if HEADLINE in of else {}
     noise = {
         kind: clean | {share: of[name] for share in NOISE if (name := f"{share:.0%} of edges {kind}") in of}
@@ -36,8 +41,9 @@ def draw(found: Mapping[Variant, Mapping[int, Answers]], path: Path, *, title: s
     for (kind, curve), colour in zip(noise.items(), (_INK, _RED), strict=True):
         _curve(left, curve, kind, colour)
     _curve(right, shares, "items", _GREEN)
-    left.set(xlabel="share of edges dropped or rewired", ylabel="top-1", title=title)
+    left.set(xlabel="share of edges dropped or rewired", ylabel="top-1")
     left.legend(frameon=False)
+    figure.suptitle(title, fontsize=10)
     right.set(xlabel="share of training items in the graph")
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=_DPI)

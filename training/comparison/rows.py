@@ -11,7 +11,7 @@ import numpy as np
 from training.comparison.answers import Answers, difference, figures, interval
 from training.comparison.unseen import LINKED
 from training.comparison.variants import HEADLINE, Variant
-from training.metrics.intervals import bootstrap_interval
+from training.metrics.intervals import bootstrap_interval, paired_difference
 
 __all__ = ["PUBLISHED", "GraphClipTable", "Unseen"]
 
@@ -41,7 +41,7 @@ class Unseen:
                     means = [_spread([part[what] for part in parts]) for what in ("seen", "unseen", "harmonic")]
                     _, low, high = self._interval(method, protocol, way, k)
                     out.append(_line([name, protocol, k, *means[:2], f"[{low:.3f}, {high:.3f}]", means[2]]))
-        return [*out, "", *self._every_hold_out()]
+        return [*out, "", *self._gains(), "", *self._every_hold_out()]
 
     def mean(self, method: str, protocol: str, k: str, what: str, *, way: str = "plain") -> list[float]:
         """One figure of all hold-outs."""
@@ -63,6 +63,24 @@ class Unseen:
         found = self.found[method, protocol].values()
         right = np.concatenate([one["right"][way][k]["unseen"] for one in found])
         return bootstrap_interval(right, groups=np.concatenate([one["classes"]["unseen"] for one in found]))
+
+    def _gains(self) -> list[str]:
+        """The headline less each rival without a linked image, on the same unseen images, resampling classes."""
+        lines = []
+        for method, protocol in self.found:
+            pair = self._unseen_right(HEADLINE, protocol, "0"), self._unseen_right(method, protocol, "0")
+            if method != HEADLINE and all(len(part[0]) for part in pair):
+                gain, low, high = paired_difference(pair[0][0], pair[1][0], groups=pair[0][1])
+                told = f"{gain:+.3f} [{low:+.3f}, {high:+.3f}]"
+                lines.append(f"- {HEADLINE} less {method}, {protocol}, nothing linked, unseen classes: {told}")
+        return lines
+
+    def _unseen_right(self, method: str, protocol: str, k: str) -> tuple[np.ndarray, np.ndarray]:
+        """How often each unseen image was right, and its class, over all hold-outs."""
+        found = [one for one in self.found.get((method, protocol), {}).values() if k in one["right"]["plain"]]
+        right = [one["right"]["plain"][k]["unseen"] for one in found]
+        classes = [one["classes"]["unseen"] for one in found]
+        return np.concatenate([np.zeros(0), *right]), np.concatenate([np.zeros(0, np.int64), *classes])
 
     def _every_hold_out(self) -> list[str]:
         """Seen / unseen / harmonic of the headline without bias, by number of linked items."""

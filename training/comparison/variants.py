@@ -16,7 +16,7 @@ from training.message_passing import reverse_of
 from training.models.hetero import live_edge_types
 from training.recipes.graphclip import Config
 
-__all__ = ["HEADLINE", "NOISE", "SHARES", "Method", "Variant", "variants_of"]
+__all__ = ["GRAPH", "HEADLINE", "NOISE", "NOISY", "SHARES", "Method", "Variant", "variants_of"]
 
 Method = Literal["graphclip", "probe", "head", "means", "attributes", "node2vec", "look-up"]
 HEADLINE = "GraphCLIP"
