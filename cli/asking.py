@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from cli import context
+from cli import context, panels
 from kg.errors import KorvaiError, SettingsError, StatementError
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ Task_ = Annotated[str | None, typer.Option("--task", help="The domain's task; ma
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
-    app.command("classify")(classify)
-    app.command("cypher")(cypher)
+    app.command("classify", rich_help_panel=panels.ASK)(classify)
+    app.command("cypher", rich_help_panel=panels.ASK)(cypher)
 
 
 def classify(

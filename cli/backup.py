@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli import panels
 from cli.context import console, reporter, settings
 
 __all__ = ["register"]
@@ -14,9 +15,9 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add `korvai dump`, `load` and `check`."""
-    app.command("dump")(dump_command)
-    app.command("load")(load_command)
-    app.command("check")(check_command)
+    app.command("dump", rich_help_panel=panels.DATA)(dump_command)
+    app.command("load", rich_help_panel=panels.DATA)(load_command)
+    app.command("check", rich_help_panel=panels.DATA)(check_command)
 
 
 def dump_command(

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli import context
+from cli import context, panels
 from kg.errors import StoreError
 
 if TYPE_CHECKING:
@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_PANEL = "Curate"
 _WIDEST = 60
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     for verb in (changes, capture):
-        app.command(rich_help_panel=_PANEL)(verb)
+        app.command(rich_help_panel=panels.CURATE)(verb)
 
 
 def changes(

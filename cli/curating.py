@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from cli import context
+from cli import context, panels
 from kg.errors import SchemaViolation
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
         help="Change the graph so that every change is recorded (who, when, old and new value, why) and can be undone.",
     )
-    app.add_typer(group, name="edit")
+    app.add_typer(group, name="edit", rich_help_panel=panels.CURATE)
     for name, command in (
         ("create", create_command),
         ("set", set_command),
@@ -64,11 +64,11 @@ def register(app: typer.Typer) -> None:
         ("delete", delete_command),
     ):
         group.command(name)(_with_shared_options(command, graph="saree" if name == "add-class" else "artgraph"))
-    app.command("edits")(edits_command)
-    app.command("undo")(undo_command)
-    app.command("predict")(predict_command)
+    app.command("edits", rich_help_panel=panels.CURATE)(edits_command)
+    app.command("undo", rich_help_panel=panels.CURATE)(undo_command)
+    app.command("predict", rich_help_panel=panels.CURATE)(predict_command)
     decisions = typer.Typer(no_args_is_help=True, help="Look at what the model proposes, and accept or reject it.")
-    app.add_typer(decisions, name="predictions")
+    app.add_typer(decisions, name="predictions", rich_help_panel=panels.CURATE)
     decisions.command("list")(list_predictions_command)
     decisions.command("accept")(accept_command)
     decisions.command("reject")(reject_command)

@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.table import Table
 
-from cli import context
+from cli import context, panels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ LEFT_OUT = ("Paithani", "Ilkal")
 
 def register(app: typer.Typer) -> None:
     """Add `korvai demo`."""
-    app.command(rich_help_panel="Start here")(demo)
+    app.command(rich_help_panel=panels.START)(demo)
 
 
 def demo(

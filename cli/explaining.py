@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli import context
+from cli import context, panels
 from cli.asking import Domain_, Task_
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _SHOWN = 8
 
 def register(app: typer.Typer) -> None:
     """Add `korvai explain`."""
-    app.command("explain", rich_help_panel="Ask")(explain)
+    app.command("explain", rich_help_panel=panels.ASK)(explain)
 
 
 def explain(

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from cli import panels
 from cli.context import console, graph, reporter, settings
 from cli.importing import AllOrNothing, Connections, DryRun, Offline, OverEdits, _show
 from kg.errors import SettingsError
@@ -19,9 +20,9 @@ __all__ = ["register", "register_imports"]
 def register(app: typer.Typer) -> None:
     """Add `korvai generate …` and `korvai export`."""
     group = typer.Typer(no_args_is_help=True, help="Make graphs of any size, for trying out and for measuring.")
-    app.add_typer(group, name="generate")
+    app.add_typer(group, name="generate", rich_help_panel=panels.DATA)
     group.command("artgraph")(generate_artgraph_command)
-    app.command("export")(export_command)
+    app.command("export", rich_help_panel=panels.DATA)(export_command)
 
 
 def register_imports(group: typer.Typer) -> None:

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cli import panels
 from cli.context import console, graph, reporter, settings
 from kg.errors import SchemaViolation
 
@@ -52,7 +53,7 @@ def register(app: typer.Typer) -> None:
         help="Bring collections into the graph. Importing again is safe: only what is missing or different is written. "
         "Bad rows are reported by file, line and reason, and the rest goes on.",
     )
-    app.add_typer(group, name="import")
+    app.add_typer(group, name="import", rich_help_panel=panels.DATA)
     for name, command in (
         ("saree", import_saree_command),
         ("wikiart", import_wikiart_command),

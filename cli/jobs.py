@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli import context
+from cli import context, panels
 
 if TYPE_CHECKING:
     from kg.graph import Graph
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register", "submit"]
 
-_PANEL = "Learn"
 _LOOK_EVERY_S = 0.5
 _COLOURS = {"running": "cyan", "done": "green", "failed": "red", "refused": "red", "cancelled": "yellow"}
 Id_ = Annotated[str, typer.Argument(metavar="ID", help="What `korvai retrain` printed, or `korvai jobs` lists.")]
@@ -28,7 +27,7 @@ Id_ = Annotated[str, typer.Argument(metavar="ID", help="What `korvai retrain` pr
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     for verb in (jobs, watch, cancel):
-        app.command(rich_help_panel=_PANEL)(verb)
+        app.command(rich_help_panel=panels.SERVERS)(verb)
 
 
 def submit(said: Mapping[str, Any]) -> None:

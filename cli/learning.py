@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from cli import context
+from cli import context, panels
 from cli.jobs import submit
 from kg.errors import SettingsError
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_PANEL = "Learn"
 Graph_ = Annotated[str, typer.Option("--graph", help="Name of the domain, or a YAML file of one's own.")]
 Task_ = Annotated[str | None, typer.Option("--task", help="What to classify; may be left out where there is one only.")]
 Recipe_ = Annotated[str, typer.Option("--recipe", help="Training recipe; `korvai recipes` lists them.")]
@@ -32,7 +31,7 @@ Set_ = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", he
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     for verb in (retrain, pull, encode, train, publish, refresh, promote, rollback, recipes):
-        app.command(rich_help_panel=_PANEL)(verb)
+        app.command(rich_help_panel=panels.LEARN)(verb)
 
 
 def retrain(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import context
+from cli import context, panels
 
 if TYPE_CHECKING:
     from kg.snapshots.snapshot import Snapshot
@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
     _evaluate.command("table")(table)
     _evaluate.command("hierarchy")(hierarchy)
     _evaluate.command("structure")(structure)
-    app.add_typer(_evaluate, name="evaluate", rich_help_panel="Learn")
+    app.add_typer(_evaluate, name="evaluate", rich_help_panel=panels.MEASURE)
 
 
 def saree(

@@ -12,14 +12,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli import context
+from cli import context, panels
 
 __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
     """Add `korvai negatives`."""
-    app.command("negatives", rich_help_panel="Learn")(negatives)
+    app.command("negatives", rich_help_panel=panels.LEARN)(negatives)
 
 
 def negatives(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from cli import context
+from cli import context, panels
 from kg.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ Snapshot_ = Annotated[str | None, typer.Option("--snapshot", help="Ask this snap
 
 def register(app: typer.Typer) -> None:
     """Add `korvai neighbourhood`."""
-    app.command(rich_help_panel="Learn")(neighbourhood)
+    app.command(rich_help_panel=panels.DATA)(neighbourhood)
 
 
 def neighbourhood(

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli import context
+from cli import context, panels
 from kg.errors import StatementError
 from kg.store import Store
 
@@ -23,9 +23,9 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add `korvai similar`, `korvai search` and `korvai publish-text`."""
-    app.command("similar")(similar)
-    app.command("search")(search)
-    app.command("publish-text", rich_help_panel="Learn")(publish_text)
+    app.command("similar", rich_help_panel=panels.ASK)(similar)
+    app.command("search", rich_help_panel=panels.ASK)(search)
+    app.command("publish-text", rich_help_panel=panels.LEARN)(publish_text)
 
 
 def similar(

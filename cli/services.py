@@ -12,13 +12,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli import context
+from cli import context, panels
 from kg.errors import ServiceError
 from kg.server import services
 
 __all__ = ["register"]
 
-_PANEL = "Servers and workers"
 _COLOURS = {"running": "green", "starting": "yellow", "external": "cyan", "stopped": "dim", "crashed": "red"}
 _ALL = ",".join(services.NAMES)
 _POLL_S = 0.3
@@ -29,7 +28,7 @@ Only = Annotated[str, typer.Option(metavar="NAMES", help=f"Some of {_ALL}, separ
 def register(app: typer.Typer) -> None:
     """Add `korvai up`, `down`, `status` and `logs`."""
     for verb in (up, down, status, logs):
-        app.command(rich_help_panel=_PANEL)(verb)
+        app.command(rich_help_panel=panels.SERVERS)(verb)
 
 
 def up(only: Only = _ALL) -> None:

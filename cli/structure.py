@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli import context
+from cli import context, panels
 from kg.errors import SettingsError
 from kg.store import Store
 
@@ -24,7 +24,7 @@ _RENDERED = "rendered"
 
 def register(app: typer.Typer) -> None:
     """Add `korvai evaluate-structure`."""
-    app.command("evaluate-structure", rich_help_panel="Learn")(evaluate_structure)
+    app.command("evaluate-structure", rich_help_panel=panels.MEASURE)(evaluate_structure)
 
 
 def evaluate_structure(

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from cli import context
+from cli import context, panels
 from kg.errors import SettingsError
 
 __all__ = ["register"]
@@ -18,7 +18,7 @@ _SHOWN = 12
 
 def register(app: typer.Typer) -> None:
     """Add `korvai summarise`."""
-    app.command("summarise")(summarise)
+    app.command("summarise", rich_help_panel=panels.CURATE)(summarise)
 
 
 def summarise(

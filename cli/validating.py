@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from cli import context
+from cli import context, panels
 
 if TYPE_CHECKING:
     from kg.validation import Report
@@ -20,7 +20,7 @@ _COLOUR = {"error": "red", "warning": "yellow"}
 
 def register(app: typer.Typer) -> None:
     """Add `korvai validate`."""
-    app.command("validate", rich_help_panel="Look after")(validate)
+    app.command("validate", rich_help_panel=panels.CURATE)(validate)
 
 
 def validate(

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kg.errors import RecipeConfigError
+from kg.errors import EncoderError, RecipeConfigError
 from kg.schema import Domain, EdgeType
 from training.features import Features
-from training.message_passing import Block, open_graph
+from training.message_passing import Block, MessageGraph, open_graph
 from training.models.class_encoder import ClassInputs
 from training.node_features import Source, encoders_of, source_of, visual_nodes
 
-__all__ = ["Gatherer", "check_phrases", "speak"]
+__all__ = ["Gatherer", "check_phrases", "finite", "speak"]
 
 _SMALLEST_SHARE = 1e-6
 
@@ -49,19 +49,25 @@ class Gatherer:
         class_rows: np.ndarray | None = None,
         also: Sequence[str] = (),
         items: np.ndarray | None = None,
+        approve: Callable[[Sequence[Block]], None] | None = None,
+        graph: MessageGraph | None = None,
     ) -> ClassInputs:
         """All inputs of the classes' vectors, without the dropped edges; blocks lead to the labels in `also` too.
 
-        `items` (items,): whose images may be features of nodes of other types; None: all.
+        `items` (items,): whose images may be features of nodes of other types; None: all. `approve` sees the blocks
+        before any feature is read. `graph`: one that was opened without these edges before.
+        Raises: EncoderError for features that are not finite.
         """
         item, _, label = self.item_edge
         rows = torch.arange(snapshot.count(label)) if class_rows is None else torch.as_tensor(class_rows)
-        graph = open_graph(snapshot, library=self.library, drop=drop, weights=self.edge_weights(snapshot))
+        graph = graph or self.open(snapshot, drop=drop)
         others = {name: torch.arange(snapshot.count(name)) for name in also}
         blocks = graph.blocks({label: rows, **others}, max(1, self.n_layers))
+        if approve is not None:
+            approve(blocks)
         outermost, near = blocks[0].src_rows, blocks[-1]
         texts, (feat, readable) = self._texts(snapshot), self.features.images(snapshot)
-        feat = torch.as_tensor(np.array(feat))
+        feat = finite(torch.as_tensor(np.array(feat)), "images")
         visual = self._item_visual(snapshot, feat, torch.as_tensor(np.array(readable)))
         seen = {"feat": feat, "readable": readable, "drop": drop or {}, "items": items}
         item_mean, linked = self.linked(near, visual.__getitem__)
@@ -79,6 +85,10 @@ class Gatherer:
                 if name != item and self._source(name) == "visual"
             },
         )
+
+    def open(self, snapshot: Any, *, drop: dict[EdgeType, np.ndarray] | None = None) -> MessageGraph:
+        """The graph that carries the messages."""
+        return open_graph(snapshot, library=self.library, drop=drop, weights=self.edge_weights(snapshot))
 
     def linked(self, near: Block, visual_of: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Mean feature of linked items, and who has any; `visual_of` gives features of item rows.
@@ -104,6 +114,23 @@ class Gatherer:
         texts = [speak(self.phrase(edge_type), str(key)) for key in keys]
         return texts, torch.as_tensor(self.features.phrases(edge_type[1].removeprefix("rev_"), texts))
 
+    def tables(self, snapshot: Any) -> tuple[dict[str, Tensor], Tensor]:
+        """Features of all nodes: texts of the labels that have those, and each item's mean image feature."""
+        feat, readable = self.features.images(snapshot)
+        texts = {label: part for label, part in self._texts(snapshot).items() if self._source(label) != "visual"}
+        seen = finite(torch.as_tensor(np.array(feat)), "images")
+        return texts, self._item_visual(snapshot, seen, torch.as_tensor(np.array(readable)))
+
+    def feature_widths(self, snapshot: Any) -> dict[str, int]:
+        """Length of each label's features."""
+        of = {label: encoders_of(self._source(label), self.text_features) for label in snapshot.node_types}
+        return {
+            label: self.features.image_width()
+            if self._source(label) == "visual"
+            else sum(map(self.features.text_width, names))
+            for label, names in of.items()
+        }
+
     def widths(self) -> dict[str, int]:
         """Lengths of the features of `clip` and `sentence`, where a label has those."""
         chosen = sorted({source for source in self.sources.values() if source in ("clip", "sentence")})
@@ -119,7 +146,7 @@ class Gatherer:
         by = {label: encoders_of(self._source(label), self.text_features) for label in snapshot.node_types}
         parts = {name: self.features.texts(snapshot, name) for name in dict.fromkeys(sum(by.values(), ()))}
         return {
-            label: torch.as_tensor(np.concatenate([parts[name][label] for name in names], 1))
+            label: finite(torch.as_tensor(np.concatenate([parts[name][label] for name in names], 1)), label)
             for label, names in by.items()
         }
 
@@ -140,6 +167,17 @@ class Gatherer:
             for edge_type, share in found.items()
             if share is not None
         }
+
+
+def finite(feat: Tensor, what: str) -> Tensor:
+    """The features. Shapes: (n, width). Raises: EncoderError where some are not finite."""
+    broken = torch.nonzero(~torch.isfinite(feat).all(1)).flatten()
+    if len(broken):
+        raise EncoderError(
+            f"features of {what}: {len(broken):,} of {len(feat):,} are not finite, the first in row {int(broken[0])}; "
+            "delete the encoder's folder in the store's features, or take another encoder"
+        )
+    return feat
 
 
 def check_phrases(phrases: Mapping[str, str], domain: Domain) -> None:

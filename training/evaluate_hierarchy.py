@@ -165,7 +165,11 @@ class _Bench:
             self.reporter.warn(f"that is over {told_duration(LONGEST_TABLE_S)}; take fewer --seeds or --shots")
 
     def _place(self, arm: Arm) -> Path:
-        shifted = {name: part.images.sha256 for name, part in self.measuring.shifted.items()} if not arm.shots else {}
+        shifted = (
+            {name: part.images.sha256 for name, part in self.measuring.shifted.items()}
+            if not (arm.shots or arm.hold_out)
+            else {}
+        )
         named = (dump_config(self.measuring.config_of(arm)), self.snapshot.content_hash, self._encoders, shifted)
         return self.arms.path(arm.method, arm.shots, *named)
 

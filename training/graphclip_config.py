@@ -74,6 +74,14 @@ class Config(RecipeConfig):
     batches_per_graph_step: int = Field(
         1, ge=1, le=64, description="Batches whose gradients are summed before one pass back through the graph network."
     )
+    fan_outs: tuple[int, ...] = Field(
+        (),
+        description="Neighbours drawn a relation in each layer, outermost first, anew in every step: 10,10; "
+        "unset: all of them, exactly.",
+    )
+    memory_gib: float | None = Field(
+        None, gt=0, description="Most memory that a step may be planned with; unset: what is free."
+    )
     accelerator: str = Field(
         "cpu", description="DGL's wheel, features and blocks are on the CPU; so must be the network."
     )

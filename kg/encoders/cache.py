@@ -26,6 +26,8 @@ _FLUSH_EVERY_S = 2.0
 _FLUSH_ROWS = 8192
 _MERGE_ABOVE_SHARDS = 64
 _STALE_TMP_S = 86_400.0
+_NAME_CHARS = 32
+"""Of a shard's SHA-256, in its name."""
 
 
 def text_hash(text: str) -> str:
@@ -73,10 +75,16 @@ class FeatureCache:
         self._look()
         vectors = np.zeros((len(hashes), *self.shape), self._record["vector"].base)
         found = np.zeros(len(hashes), bool)
+        asked: dict[str, tuple[list[int], list[int]]] = {}
         for row, key in enumerate(hashes):
-            vector = self._one(key)
-            if vector is not None:
-                vectors[row], found[row] = vector, True
+            if key in self._waiting:
+                vectors[row], found[row] = self._waiting[key], True
+            elif (place := self._place.get(key)) is not None:
+                rows, places = asked.setdefault(place[0], ([], []))
+                rows.append(row)
+                places.append(place[1])
+        for name, (rows, places) in asked.items():
+            vectors[rows], found[rows] = self._shards[name]["vector"][places], True
         return vectors, found
 
     def put(self, hashes: Sequence[str], vectors: np.ndarray) -> None:
@@ -120,12 +128,6 @@ class FeatureCache:
         self._look()
         return len(self._place.keys() | self._waiting.keys())
 
-    def _one(self, key: str) -> np.ndarray | None:
-        if key in self._waiting:
-            return self._waiting[key]
-        place = self._place.get(key)
-        return None if place is None else self._shards[place[0]]["vector"][place[1]]
-
     def _look(self) -> None:
         """Open the shards that came since the last look; one that vanishes was merged into another: look again."""
         for _ in range(10):
@@ -140,7 +142,8 @@ class FeatureCache:
 
     def _open(self, path: Path) -> None:
         try:
-            sound = _digest(path.read_bytes()) == path.stem
+            with path.open("rb") as file:  # by pieces: a shard may be hundreds of megabytes
+                sound = hashlib.file_digest(file, "sha256").hexdigest()[:_NAME_CHARS] == path.stem
             records = np.load(path, mmap_mode="r", allow_pickle=False) if sound else None
         except FileNotFoundError:
             raise
@@ -149,8 +152,8 @@ class FeatureCache:
         if records is None or records.dtype != self._record:
             raise _damaged(path)
         self._shards[path.name] = records
-        for row, key in enumerate(records["hash"].tolist()):
-            self._place.setdefault(key.decode(), (path.name, row))
+        for row, key in enumerate(records["hash"].astype("U64").tolist()):
+            self._place.setdefault(key, (path.name, row))
 
     def _write(self, records: np.ndarray) -> Path:
         data = io.BytesIO()
@@ -176,7 +179,7 @@ class FeatureCache:
 
 
 def _digest(data: bytes | memoryview) -> str:
-    return hashlib.sha256(data).hexdigest()[:32]
+    return hashlib.sha256(data).hexdigest()[:_NAME_CHARS]
 
 
 def _damaged(path: Path) -> StoreError:

@@ -10,9 +10,8 @@ from kg.schema import load_domain
 from kg.summaries.summarising import summarise_graph
 from tests.support.published import rows, write
 
-TEXTS = (
-    "MATCH (c:Cluster) RETURN c.name, c.description, c.description_source, c.summary, c.summary_source ORDER BY c.name"
-)
+TEXTS = """MATCH (c:Cluster) RETURN c.name, c.description, c.description_source, c.summary, c.summary_source
+ORDER BY c.name"""
 
 
 class Shout:
@@ -20,7 +19,11 @@ class Shout:
 
     name = "shout"
 
+    def __init__(self):
+        self.asked = []
+
     def summarise(self, title, text, *, words):
+        self.asked.append(text)
         return f"{title}!"
 
 

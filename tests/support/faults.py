@@ -27,7 +27,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 
 from benchmarks.records import RESULTS, Record, write
@@ -35,8 +34,6 @@ from kg.errors import KorvaiError
 from kg.graph import Graph, connect
 from kg.jobs import Job, find_job
 from kg.progress import SilentReporter
-from kg.publishing.activation import active_set
-from kg.publishing.publication import describe_set
 from kg.schema import ensure_schema, load_domain
 from kg.server import services
 from kg.server.home import run_dir
@@ -45,11 +42,12 @@ from kg.settings import Settings
 from kg.store import Store
 from tests.support import published
 from tests.support.cleaning import empty
-from tests.support.coloured import COLOURS, coloured_graph, picture, untrained_encoder
+from tests.support.coloured import coloured_graph, picture, untrained_encoder
 from tests.support.import_faults import IMPORTING, import_kill, import_point, import_trace
+from tests.support.invariants import violations
 from tests.support.services import own_settings
 from workers import queue
-from workers.kinds import Classify, Refresh, Request, Retrain
+from workers.kinds import Classify, Encode, Refresh, Request, Retrain
 
 __all__ = ["TARGETS", "TOY", "World", "kill_round", "point_round"]
 
@@ -93,20 +91,24 @@ class World:
         assert self.wait(first).state == "done", self.job(first)
 
     def submit(self, graph: Graph, kind: str) -> str:
-        """One job; a retraining trains anew each time, a classification finds new pictures."""
+        """One job; a retraining trains anew each time, a classification finds a new picture, an encoding six."""
         self.started += 1
         request: Request = Refresh(graph="saree")
         if kind == "retrain":
             request = Retrain(graph="saree", gate=False, config={**TOY, "rng_seed": self.started})
-        if kind == "classify":
-            stored = Store(self.settings.store_dir).put_image(picture("Red", 10_000 + self.started))
-            text = "CREATE (:Saree {name: $item})-[:HAS_IMAGE]->(i:Image) SET i += $image"
-            published.write(graph, text, item=f"new/{self.started}", image=vars(stored))
-            request = Classify(graph="saree")
+        if kind in ("classify", "encode"):
+            self._new_pictures(graph, 1 if kind == "classify" else 6)
+            request = Classify(graph="saree") if kind == "classify" else Encode(graph="saree", part_images=4)
         if kind == "refresh":
             text = "MATCH (c:Cluster {name: 'Red'}) SET c.description = 'Red silk, edit ' + $n"
             published.write(graph, text, n=str(self.started))
         return queue.submit(self.settings, graph, request)
+
+    def _new_pictures(self, graph: Graph, count: int) -> None:
+        text = "CREATE (:Saree {name: $item})-[:HAS_IMAGE]->(i:Image) SET i += $image"
+        for n in range(count):
+            stored = Store(self.settings.store_dir).put_image(picture("Red", 10_000 + 10 * self.started + n))
+            published.write(graph, text, item=f"new/{self.started}/{n}", image=vars(stored))
 
     def job(self, job: str) -> Job:
         """As its node says."""
@@ -168,13 +170,7 @@ class World:
     def violations(self, jobs: list[Job]) -> list[str]:
         """What is not as it must be."""
         with connect(self.settings) as graph:
-            return [
-                *(f"job {job.id} is {job.state}: {job.message}" for job in jobs if job.state != "done"),
-                *_of_sets(graph),
-                *_of_predictions(graph),
-                *_of_writes(graph, self.acknowledged),
-                *_of_runs(Store(self.settings.store_dir)),
-            ]
+            return violations(graph, Store(self.settings.store_dir), jobs, self.acknowledged)
 
 
 def kill_round(
@@ -187,7 +183,7 @@ def kill_round(
     times: int = 1,
 ) -> dict[str, Any]:
     """Start a job, kill something at a random moment, once or several times, start it again, look."""
-    kind = kind or rng.choice(("retrain", "retrain", "refresh", "classify", *IMPORTING))
+    kind = kind or rng.choice(("retrain", "retrain", "refresh", "classify", "encode", *IMPORTING))
     target = target or rng.choice(("child", "neo4j") if kind in IMPORTING else TARGETS)
     started = time.monotonic()
     if kind in IMPORTING:
@@ -248,65 +244,6 @@ def _said(kind: str, what: str, during: str, started: float, violations: list[st
     return {"kind": kind, "what": what, "during": during, **more, "violations": violations, "seconds": seconds}
 
 
-def _of_sets(graph: Graph) -> list[str]:
-    """One active set a task, all its class vectors there and of that set alone, and a sum of probabilities of 1."""
-    found = []
-    for domain, task, count in published.rows(
-        graph, "MATCH (t:Task) RETURN t.domain, t.name, COUNT { (t)-[:ACTIVE]->() } ORDER BY t.name"
-    ):
-        if count != 1:
-            found.append(f"{domain}/{task} has {count} active sets")
-            continue
-        active = active_set(graph, domain, task)
-        row = published.rows(
-            graph,
-            "MATCH (s:EmbeddingSet {id: $id}) "
-            "RETURN s.state, s.graph, s.snapshot, s.scale, s.temperature, s.started_by",
-            id=active.set,
-        )[0]
-        if row[0] != "ready":
-            found.append(f"the active set {active.set} is {row[0]}")
-        ask = "MATCH (c:Cluster) WHERE c[$p] IS NOT NULL RETURN c.name, c[$p] ORDER BY c.name"
-        classes = published.rows(graph, ask, p=active.class_property)
-        if len(classes) != len(COLOURS):
-            found.append(f"{len(classes)} of {len(COLOURS)} classes have a vector of {active.set}")
-            continue
-        made_of = describe_set(
-            active.version, [key for key, _ in classes], np.array([vector for _, vector in classes], np.float32),
-            domain=domain, task=task, graph=row[1], snapshot=row[2], scale=row[3], temperature=row[4],
-            started_by=row[5],
-        )  # fmt: skip
-        if made_of.id != active.set:
-            found.append(f"the vectors of {active.set} are those of {made_of.id}: a mixed set")
-        ask = """MATCH (:Saree)-[:HAS_IMAGE]->(i:Image) WHERE EXISTS { (:Saree)-[:HAS_IMAGE]->(i) }
-                 AND EXISTS { MATCH (s:Saree)-[:OF_CLUSTER]->() WHERE (s)-[:HAS_IMAGE]->(i) }
-                 AND NOT EXISTS { MATCH (i)-[:HAS_VECTOR]->(x) WHERE x[$p] IS NOT NULL } RETURN count(i)"""
-        if missing := published.column(graph, ask, p=active.image_property)[0]:
-            found.append(f"{missing} images have no vector of the active version {active.version}")
-    return found
-
-
-def _of_predictions(graph: Graph) -> list[str]:
-    ask = """MATCH (p:Prediction)
-             WITH p, COUNT { (p)-[:OF]->() } AS of, COUNT { (p)-[:SAYS]->() } AS says, COUNT { (p)-[:FROM]->() } AS from
-             WHERE of <> 1 OR says <> 1 OR from <> 1 RETURN p.id"""
-    twice = """MATCH (s:EmbeddingSet)<-[:FROM]-(p:Prediction)-[:OF]->(i) WITH s, i, count(p) AS n WHERE n > 1
-               RETURN s.id + ' ' + i.name"""
-    broken = [f"prediction {one} does not say one thing of one item" for one in published.column(graph, ask)]
-    return broken + [f"two predictions of {one}" for one in published.column(graph, twice)]
-
-
-def _of_writes(graph: Graph, acknowledged: set[str]) -> list[str]:
-    counts = dict(published.rows(graph, "MATCH (m:Motif) WHERE m.name STARTS WITH 'motif ' RETURN m.name, count(*)"))
-    lost = [name for name in acknowledged if counts.get(name) != 1]
-    return [f"{len(lost)} acknowledged writes are lost or double, such as {lost[0]}"] if lost else []
-
-
-def _of_runs(store: Store) -> list[str]:
-    keys = [json.loads((path / "snapshot.json").read_text())["key"] for path in store.runs.glob("*/")]
-    return [f"run {key[:8]} exists {keys.count(key)} times" for key in set(keys) if keys.count(key) > 1]
-
-
 def _code() -> str:
     """What names the code under test: a commit that changes none of it leaves its results good."""
     trees = [f"HEAD:{room}" for room in ("cypher", "kg", "training", "workers")]
@@ -322,7 +259,7 @@ def _kept(path: Path, code: str) -> list[dict[str, Any]]:
 def _todo(world: World, given: argparse.Namespace, kept: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
     done = {said["key"] for said in kept}
     if given.sweep:
-        names = {kind: trace(world, kind) for kind in ("refresh", "classify", *IMPORTING, "retrain")}
+        names = {kind: trace(world, kind) for kind in ("refresh", *IMPORTING, "classify", "encode", "retrain")}
         for kind, name in ((kind, name) for kind, found in names.items() for name in found):
             if (key := f"{kind} {name}") not in done:
                 yield key, (name, kind)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from kg.errors import MediaError
+from kg.importers.saree import rendering_job
+from kg.progress import SilentReporter
+from kg.rendering.drawing import render_job
+from kg.rendering.views import DRAPES
 from kg.settings import load_settings
+from kg.store import Store, open_image
 from tests.support.hierarchies import graded_snapshot
 from training.evaluate_hierarchy import evaluate_hierarchy
 from training.hierarchy_methods import ASKED, HEADS, HGCLIP, NAMES, PATCHES, PHRASES, PROBE
 from training.recipes.hgclip import Config
+from training.shifted import SHIFTS, shifted_images
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -49,3 +58,27 @@ def test_table(tmp_path):
     assert again.figures == table.figures
     assert kept == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("found.json")}
     assert table.lines()[0].startswith("| method | images a class | fine |")
+
+
+def test_shifted_pictures_are_drawn_once_and_are_as_they_are_called(tmp_path):
+    store = Store(tmp_path)
+    clusters = ["Ilkal", "Kasavu"]
+    given = {"per_cluster": 1, "reporter": SilentReporter()}
+    found = {name: shifted_images(store, name, clusters, **given) for name in SHIFTS}
+    pictures = {n: np.asarray(open_image(store.path(part.images.uri[1])), float) for n, part in found.items()}
+    assert all(part.targets.tolist() == [0, 1] for part in found.values())
+    assert pictures["small"].shape == (96, 96, 3) and pictures["draped"].shape == (224, 224, 3)
+    red, green, blue = pictures["lamplight"].mean((0, 1)) / np.mean(
+        [pictures["draped"], pictures["close-up"]], (0, 1, 2)
+    )
+    assert red > green > blue
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jpg")}
+    assert shifted_images(store, "draped", clusters, **given).images.sha256 == found["draped"].images.sha256
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jpg")} and len(before) == 8
+
+
+def test_a_drape_can_be_chosen_and_an_unknown_one_is_refused():
+    job = rendering_job("Ilkal", 1, rng_range="unit_tests")
+    assert {render_job(replace(job, drape=drape)).view["drape"] for drape in DRAPES} == set(DRAPES)
+    with pytest.raises(MediaError, match="no drape 'thrown'; choose from flat"):
+        render_job(replace(job, drape="thrown"))

@@ -78,9 +78,8 @@ def test_neighbourhoods_are_told_largest_share_first():
     mine = sorted(zip(-share[source == 2], target[source == 2], strict=True))[:2]
     assert text.startswith("cluster 2. Body colour: ")
     assert f"Body motif: {', '.join(f'motif {row}' for _, row in mine)}." in text
-    assert (
-        "saree" not in text and "Body motif" not in neighbour_texts(snapshot, "Cluster", [2], without=["BODY_MOTIF"])[0]
-    )
+    assert "saree" not in text
+    assert "Body motif" not in neighbour_texts(snapshot, "Cluster", [2], without=["BODY_MOTIF"])[0]
     assert "Body motif of: cluster" in neighbour_texts(snapshot, "Motif", [0])[0]
 
 

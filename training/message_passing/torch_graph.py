@@ -7,7 +7,7 @@ the transposed matrix.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +53,28 @@ class _Incoming(NamedTuple):
         at = (first - degree.cumsum(0) + degree)[dst] + torch.arange(len(dst))
         return self.src[at], dst, self.weight[at]
 
+    def draw(self, rows: Tensor, most: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """As `of` for rows with at most so many edges; of others so many edges drawn with replacement, by weight.
+
+        The mean over what is drawn is in expectation the mean over all.
+        """
+        degree = self.starts[rows + 1] - self.starts[rows]
+        few = degree <= most
+        src, dst, weight = self.of(rows[few])
+        dst = torch.nonzero(few).flatten()[dst]
+        if few.all():
+            return src, dst, weight
+        many = torch.nonzero(~few).flatten()
+        upto = F.pad(self.weight.cumsum(0), (1, 0))
+        first, last = self.starts[rows[many]], self.starts[rows[many] + 1]
+        chance = torch.rand(len(many), most, generator=generator, dtype=torch.float64)
+        wanted = upto[first][:, None] + chance * (upto[last] - upto[first])[:, None]
+        drawn = (torch.searchsorted(upto, wanted, right=True) - 1).clamp(first[:, None], last[:, None] - 1).flatten()
+        dst = torch.cat([dst, many.repeat_interleave(most)])
+        src, weight = torch.cat([src, self.src[drawn]]), torch.cat([weight, torch.ones(len(drawn), dtype=weight.dtype)])
+        order = dst.argsort(stable=True)
+        return src[order], dst[order], weight[order]
+
 
 class TorchGraph:
     """A `MessageGraph` of sorted edge arrays."""
@@ -77,8 +99,25 @@ class TorchGraph:
             frontier = dict(blocks[0].src_rows)
         return blocks
 
-    def _block(self, frontier: Mapping[str, Tensor]) -> TorchBlock:
-        found = {t: self._incoming[t].of(frontier[t[2]]) for t in self.edge_types if t[2] in frontier}
+    def sampled_blocks(
+        self, seeds: Mapping[str, Tensor], fan_outs: Sequence[int], generator: torch.Generator
+    ) -> list[Block]:
+        """Blocks with at most `fan_outs[i]` neighbours a relation in layer i, outermost first; see `_Incoming.draw`."""
+        blocks: list[Block] = []
+        frontier = {label: rows.long() for label, rows in seeds.items()}
+        for most in reversed(fan_outs):
+            edges = {
+                t: self._incoming[t].draw(frontier[t[2]], most, generator) for t in self.edge_types if t[2] in frontier
+            }
+            blocks.insert(0, self._block(frontier, edges))
+            frontier = dict(blocks[0].src_rows)
+        return blocks
+
+    def _block(
+        self, frontier: Mapping[str, Tensor], edges: Mapping[EdgeType, tuple[Tensor, Tensor, Tensor]] | None = None
+    ) -> TorchBlock:
+        """All edges into the frontier, or the given ones."""
+        found = edges or {t: self._incoming[t].of(frontier[t[2]]) for t in self.edge_types if t[2] in frontier}
         found = {t: edges for t, edges in found.items() if len(edges[0])}
         src_rows, edges = dict(frontier), {}
         for label in {t[0] for t in found}:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,37 +26,27 @@ from kg.schema import Domain, EdgeType
 from training.class_inputs import Gatherer, check_phrases
 from training.graphclip_config import Config
 from training.labelled_images import HELD_OUT, LabelledImages, label_images, leaking_edges
-from training.message_passing import reverse_of
+from training.memory_plan import free_bytes, plan_memory
+from training.message_passing import Block, reverse_of
 from training.metrics.calibration import calibration_of, expected_calibration_error, fit_temperature
 from training.metrics.classification import Report, classification_report, harmonic_mean
-from training.models.class_encoder import ClassEncoder, ImageProjection
+from training.models.class_encoder import ClassEncoder, ClassInputs, ImageProjection
+from training.models.graphclip_network import GraphClipNetwork
 from training.node_features import check_sources
 from training.readings import ReadFeatures, with_words
 from training.registry import Batch, recipe
+from training.sampling import check_fan_outs, sampler_of
 from training.side_tasks import check_side_tasks, merged_masks, prepare_side_task, with_side_tasks
 from training.unlocking import Schedule, Seen, UnlockedTower
 
 __all__ = ["Config", "GraphClip"]
 
 
-class _Network(nn.Module):
-    def __init__(self, classes: ClassEncoder, images: ImageProjection, *, scale: float, normalise: bool) -> None:
-        super().__init__()
-        self.classes, self.images, self.normalise = classes, images, normalise
-        self.sides = nn.ModuleDict()
-        self.tower: UnlockedTower | None = None
-        self.logit_scale = nn.Parameter(torch.tensor(float(np.log(scale) if normalise else 1.0)))
-
-    def scale(self) -> Tensor:
-        """exp(logit_scale), at most 100; the raw value where vectors are not normalised."""
-        return self.logit_scale.exp().clamp(max=100.0) if self.normalise else self.logit_scale
-
-
 @recipe("graphclip", Config)
 class GraphClip:
     """The recipe; see `training.registry.Recipe` for what each member must do."""
 
-    data_keys = ("image_feat", "targets", "keep_items", "image_row")
+    data_keys = ("image_feat", "targets", "keep_items", "image_row", "draw")
     primary_metric = "cross_entropy"  # at its best temperature; top-1 of a hundred images is too coarse to choose by
     greater_is_better = False
     images_depend_on_classes = False
@@ -80,7 +71,13 @@ class GraphClip:
         beside = [self._label(readable, name) for name in self.config.side_tasks]
         drop = merged_masks([leaking_edges(snapshot, examples) for examples in (self.examples, *beside)])
         items, also = self.examples.items_of("train", snapshot), [examples.class_label for examples in beside]
-        self.inputs = self.gatherer.gather(snapshot, drop=drop, also=also, items=items)
+        self._whole = partial(self.gatherer.gather, snapshot, drop=drop, also=also, items=items)
+        self.sampler = None
+        if self.config.fan_outs:
+            form = {"fan_outs": self.config.fan_outs, "drop": drop, "also": also}
+            self.sampler = sampler_of(self.gatherer, snapshot, **form)
+            self._check_memory(self.sampler.blocks(0))
+        self.inputs = self.sampler.exact if self.sampler else self._whole(approve=self._check_memory)
         self.sides = {e.task: prepare_side_task(snapshot, self.gatherer, e, drop=drop) for e in beside}
         train = self.examples.of("train")
         self._trained_classes = np.unique(self.examples.class_row[train])
@@ -99,6 +96,7 @@ class GraphClip:
         check_phrases(config.phrases, snapshot.domain)
         check_side_tasks(config.side_tasks, snapshot.domain, task=task, layers=config.layers)
         check_sources(config.node_features, snapshot.domain, layers=config.layers)
+        check_fan_outs(config)
         words = config.readings if isinstance(config.readings, dict) else {}
         self.encoders = ReadFeatures(encoders, config.phrases, words, scale=config.reading_scale) if words else encoders
         self.gatherer = Gatherer(
@@ -147,6 +145,7 @@ class GraphClip:
         order = rows[torch.randperm(len(rows), generator=generator)]
         n_classes = len(self.examples.class_keys)
         hidden = torch.rand(self.batches_per_epoch(), n_classes, 1, generator=generator) < self.config.hide_items
+        draws = torch.randint(2**31, (self.batches_per_epoch(),), generator=generator)
         for number, chosen in enumerate(order.split(self._images_per_step)):
             if number >= start:
                 targets = torch.as_tensor(self.examples.class_row[chosen.numpy()])
@@ -155,6 +154,7 @@ class GraphClip:
                     "targets": targets,
                     "keep_items": (~hidden[number]).float(),
                     "image_row": torch.as_tensor(self.examples.image_row[chosen.numpy()]),
+                    "draw": draws[number],
                 }
 
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
@@ -162,7 +162,8 @@ class GraphClip:
         feat, asked = batch["image_feat"], batch.get("image_row")
         feat = self.seen.read(self._network.tower(feat)) if self._unlocked else feat
         feat = F.dropout(feat, self.config.image_dropout, training=self._network.training)
-        states = self._network.classes.states(self.inputs, keep_items=batch["keep_items"], without=asked)
+        inputs = self.sampler.draw(int(batch["draw"])) if self.sampler else self.inputs
+        states = self._network.classes.states(inputs, keep_items=batch["keep_items"], without=asked)
         logits = self._training_logits(states, feat, batch["keep_items"], batch["targets"])
         hit = (logits.argmax(1) == batch["targets"]).float().mean()
         report = {"batch_top1": float(hit), "scale": float(self._network.scale().detach())}
@@ -199,7 +200,7 @@ class GraphClip:
     def masked_class_vectors(self) -> Tensor:
         """Class vectors on the graph that metrics are measured on. Shapes: (classes, width)."""
         self._network.eval()
-        return self._network.classes(self.inputs, self._network.images)
+        return self._network.classes(self._exact_inputs(), self._network.images)
 
     @torch.no_grad()
     def calibrate(self) -> dict[str, float]:
@@ -264,6 +265,25 @@ class GraphClip:
             return self.image_feat[image_rows]
         return self.seen.read(self._network.tower.features(self._tokens(), np.asarray(image_rows)))
 
+    def _exact_inputs(self) -> ClassInputs:
+        """Whole neighbourhoods; where training samples them they are gathered for the moment and not kept."""
+        return self._whole() if self.sampler else self.inputs
+
+    def _check_memory(self, blocks: Sequence[Block]) -> None:
+        """Raises: RecipeConfigError where a step does not fit into memory."""
+        config, width = self.config, self.encoders.image_width()
+        plan = plan_memory(
+            blocks if config.layers else [],
+            feature_widths=self.gatherer.feature_widths(self.snapshot),
+            hidden=config.hidden,
+            width=config.width or width,
+            form=config.network,
+            images=self._images_per_step,
+            classes=len(self.examples.class_keys),
+            parameters=sum(p.numel() for p in self._network.parameters()),
+        )
+        plan.check(free_bytes() if config.memory_gib is None else int(config.memory_gib * 2**30))
+
     @property
     def _unlocked(self) -> int:
         return 0 if self._network.tower is None else self._network.tower.stage
@@ -284,7 +304,7 @@ class GraphClip:
     @torch.no_grad()
     def _side_figures(self, split: str) -> dict[str, float]:
         """Top-1 of the side tasks on their own images of a split."""
-        figures, states = {}, self._network.classes.states(self.inputs) if self.sides else {}
+        figures, states = {}, self._network.classes.states(self._exact_inputs()) if self.sides else {}
         for name, side in self.sides.items():
             rows = side.examples.of(split)
             images = self.encode_images(self.features_of(side.examples.image_row[rows]))
@@ -305,7 +325,7 @@ class GraphClip:
             fractions=config.fractions,
         )
 
-    def _create(self, domain: Domain) -> _Network:
+    def _create(self, domain: Domain) -> GraphClipNetwork:
         """A network; it follows from configuration, domain and widths alone, so that it fits any snapshot."""
         config, image_width = self.config, self.encoders.image_width()
         width = config.width or image_width
@@ -335,7 +355,7 @@ class GraphClip:
 
         classes = encoder(self.item_edge, beside=[edge[2] for edge in sides.values()])
         images = ImageProjection(image_width, width, learned=config.image_projection == "learned")
-        network = _Network(classes, images, scale=config.scale, normalise=config.normalise)
+        network = GraphClipNetwork(classes, images, scale=config.scale, normalise=config.normalise)
         network.sides.update({name: encoder(edge, trunk=classes) for name, edge in sides.items()})
         return network
 

@@ -8,7 +8,7 @@
 
 v is the picture, p its patches, of the frozen encoder or read in the graph's words (`readings`). Ours and not the
 paper's: likelihoods, words from the graph (`words: phrases`), the context graph (`context: graph`), residual graph
-encoders that start at nothing. Off by default, since none of it was better on valid and each costs: patches, learned
+encoders that start at nothing. Off by default for what they cost, and because readings need none: patches, learned
 prompts (`text_prompts`, `image_prompts`), the context graph. Presets `paper` and `code` have the published forms.
 
 Reference: Xia et al. 2023, "HGCLIP" (arXiv 2311.14064), sections 3.2 to 3.4; its code takes head 0 of each of three
