@@ -17,7 +17,10 @@ from kg.encoders.image import load_image_encoder
 from kg.errors import PayloadError, SchemaViolation
 from kg.graph import Graph, connect
 from kg.jobs import Job, cancel_job, find_job
+from kg.progress import SilentReporter
 from kg.publishing.activation import active_set
+from kg.publishing.text_tower import publish_text_tower
+from kg.schema import load_domain
 from kg.server import services
 from kg.server.connection import redis_url
 from kg.server.home import run_dir
@@ -78,6 +81,20 @@ def wait(settings: Settings, graph: Graph, job: str, *, until: str = "") -> Job:
             return found
         time.sleep(0.05)
     pytest.fail(f"{job} has not ended: {found}\n{tail(services.log_files(settings, 'worker'), 40)}")
+
+
+def test_a_search_typed_in_browser_is_answered(worker: Settings, graph: Graph) -> None:
+    store = Store(worker.store_dir)
+    ids = coloured_graph(graph, store, per_class=1)
+    publish_text_tower(graph, store, "korvai-small", domain=load_domain("saree"), reporter=SilentReporter())
+    write(graph, "CREATE (:Job {kind: 'search', graph: 'saree', text: 'a red saree', state: 'queued'})")
+    deadline = time.monotonic() + PATIENCE_S
+    ask = "MATCH (j:Job {kind: 'search'}) WHERE j.ended_at IS NOT NULL RETURN j.state, j.message"
+    while not (ended := rows(graph, ask)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert ended == [["done", None]]
+    found = rows(graph, "MATCH (:Job {kind: 'search'})-[f:FOUND]->(i:Image) RETURN f.rank, i.sha256 ORDER BY f.rank")
+    assert [rank for rank, _ in found] == [1, 2, 3] and {image for _, image in found} == set(ids)
 
 
 def test_a_graph_becomes_a_model_although_the_worker_is_killed_in_training(worker: Settings, graph: Graph) -> None:
