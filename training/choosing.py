@@ -60,7 +60,7 @@ def fit_to_encoders(
     width = getattr(config, "width", None) or _WIDTH_WITHOUT_TEXT_TOWER
     sources = {label: "sentence" if source == CLIP else source for label, source in sources.items()}
     changes = {"text_features": names, "node_features": sources, "phrases": {}, "readings": "none", "width": width}
-    changes |= {"words": "prototypes", "match": "cosine"}
+    changes |= {"words": "prototypes", "match": "cosine", "context": "words", "text_prompts": 0, "image_prompts": 0}
     return config.model_copy(update={name: value for name, value in changes.items() if hasattr(config, name)})
 
 

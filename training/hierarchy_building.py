@@ -120,7 +120,7 @@ class HierarchyBuilder:
 
     def _context_gatherer(self) -> Gatherer:
         return Gatherer(
-            features=self._base, item_edge=self.item_edge, text_features=self.config.text_features, phrases={},
+            features=self._base, item_edge=self.item_edge, text_features=self.config.context_texts, phrases={},
             share_power=1.0, n_layers=2, library="torch",
         )  # fmt: skip
 
@@ -128,7 +128,7 @@ class HierarchyBuilder:
         """GraphCLIP's network, whose last layer is zero at first."""
         types = [tuple(edge_type) for edge_type in domain.edge_types]
         both_ways = list(dict.fromkeys(types + [reverse_of(edge_type) for edge_type in types]))
-        text_width = sum(self._base.text_width(name) for name in self.config.text_features)
+        text_width = sum(self._base.text_width(name) for name in self.config.context_texts)
         form = {"width": width, "text_width": text_width, "image_width": self._base.image_width()}
         return ClassEncoder(both_ways, self.item_edge, described_by=(), **form, hidden=96, n_layers=2, image_weight=0.0)
 

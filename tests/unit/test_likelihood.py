@@ -135,7 +135,7 @@ def test_an_edited_hierarchy_asks_the_same_and_a_new_class_is_a_mixture(world):
 
 def test_the_context_graph_begins_at_nothing_and_learns(world):
     snapshot, features = world
-    plain, both = built(snapshot, features), built(snapshot, features, context="graph", text_features=("clip",))
+    plain, both = built(snapshot, features), built(snapshot, features, context="graph", context_texts=("clip",))
     assert torch.allclose(plain.logits(plain.image_feat), both.logits(both.image_feat), atol=5e-3)
     batch = next(both.train_batches(0, torch.Generator().manual_seed(0), 0))
     sum(both.training_step(batch)[0].values()).backward()

@@ -122,7 +122,7 @@ def server():
         opened.asked = []
         opened.answer = 200, json.dumps({"choices": [{"message": {"content": "Red silk,  gold border. And more."}}]})
         opened.url = f"http://127.0.0.1:{opened.server_port}/v1"
-        thread = threading.Thread(target=opened.serve_forever, daemon=True)
+        thread = threading.Thread(target=opened.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield opened
         opened.shutdown()

@@ -170,7 +170,8 @@ def test_a_stopped_run_goes_on_across_an_unlocking(world, tmp_path):
 
 
 def test_a_frozen_tower_counts_as_frozen(world):
-    recipe = built(world)
+    recipe = built(world, unlock_blocks=12)
+    assert recipe.network().tower.schedule.blocks == 4, "all that the tower has"
     recipe.start_epoch(0)
     recipe.training_step(next(recipe.train_batches(0, torch.Generator().manual_seed(0), 0)))[0]["class_loss"].backward()
     assert count_parameters(recipe.module())["frozen"] == sum(p.numel() for p in recipe.network().tower.parameters())

