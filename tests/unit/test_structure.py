@@ -311,6 +311,20 @@ def test_training_goes_on_and_the_curve_of_mixed_weights_begins_and_ends_right(d
     assert evaluate(recipe, "valid") == pytest.approx(after)
 
 
+def test_what_is_kept_of_the_start_is_in_all_that_is_used_and_not_in_training(data, encoder, tmp_path):
+    quick = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 0, "precision": "32-true"}
+    before = built(MosaiClip, MosaiConfig(), data, encoder).encode_texts(CAPTIONS)
+    ends = {}
+    for keep in (0.0, 1.0):
+        recipe = built(MosaiClip, MosaiConfig(keep=keep, **quick), data, encoder)
+        fit(recipe, run_dir=tmp_path / str(keep))
+        recipe.module().eval()
+        ends[keep] = recipe.encode_texts(CAPTIONS)
+        assert not torch.equal(recipe.net.text.text_projection, encoder.clip.model.text.text_projection)
+    assert torch.allclose(ends[1.0], before, atol=1e-5)
+    assert not torch.allclose(ends[0.0], before, atol=1e-3)
+
+
 def test_too_many_blocks_are_refused(data, encoder):
     with pytest.raises(EncoderError, match="it has 4"):
         built(StructureClip, Config(trained_blocks=9), data, encoder)

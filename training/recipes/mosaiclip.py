@@ -18,13 +18,14 @@ description: the paper itself was not at hand, so wording, sampling and numbers 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from kg.encoders.image import ImageEncoder
 from training.losses.structure import image_text_graph_loss
 from training.registry import Batch, recipe
 from training.structure.batches import Plan
@@ -60,6 +61,26 @@ class MosaiClip(CaptionRecipe):
         loss = image_text_graph_loss(image, text, batch["belongs"], scale=self.net.scale(), false=false)
         return {"graph_loss": loss}
 
+    def evaluate(self, split: str) -> dict[str, float]:
+        """As all of them, with the weights that are used."""
+        with self._used():
+            return super().evaluate(split)
+
+    def encode_images(self, images: Any) -> Tensor:
+        """As all of them, with the weights that are used."""
+        with self._used():
+            return super().encode_images(images)
+
+    def encode_texts(self, texts: Sequence[str], *, knowledge: bool = True) -> Tensor:
+        """As all of them, with the weights that are used."""
+        with self._used():
+            return super().encode_texts(texts, knowledge=knowledge)
+
+    def trained_encoder(self) -> ImageEncoder:
+        """As all of them, with the weights that are used."""
+        with self._used():
+            return super().trained_encoder()
+
     @contextmanager
     def kept(self, share: float) -> Iterator[None]:
         """Inside, the weights are (1 - share) * trained + share * start."""
@@ -76,8 +97,11 @@ class MosaiClip(CaptionRecipe):
         curve = []
         for share in shares:
             with self.kept(share), torch.no_grad():
-                curve.append({"keep": share, **self.evaluate(split)})
+                curve.append({"keep": share, **super().evaluate(split)})
         return curve
+
+    def _used(self) -> AbstractContextManager[None]:
+        return self.kept(self.config.keep) if self.config.keep else nullcontext()
 
 
 def _mixed(trained: Tensor, start: Tensor, share: float) -> Tensor:
