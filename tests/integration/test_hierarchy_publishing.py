@@ -33,7 +33,7 @@ CREATE (ikat:Technique:Class {name: 'ikat'}), (plain:Technique:Class {name: 'pla
        (blue)-[:BROADER {facet: 'weave'}]->(plain)
 """
 SMALL = {"epochs": 2, "hidden": 8, "batch_size": 8, "fractions": (0.5, 0.2, 0.1, 0.2), "words": "names"}
-SMALL |= {"readings": "none", "phrases": {}, "patch_weight": 0.0, "image_projection": "learned"}
+SMALL |= {"readings": "none", "phrases": {}, "match": "cosine", "patch_weight": 0.0, "image_projection": "learned"}
 
 
 def ask(graph: Graph, name: str, **values):
