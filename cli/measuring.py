@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from training.comparison.rows import GraphClipTable
     from training.evaluate import Table
     from training.evaluate_hierarchy import HierarchyTable
-    from training.evaluate_structure import StructureTable
+    from training.evaluate_composition import CompositionTable
     from training.fusion.evaluating import FusionTable
 
 __all__ = ["register"]
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     _evaluate.command("graphclip")(graphclip)
     _evaluate.command("table")(table)
     _evaluate.command("hierarchy")(hierarchy)
-    _evaluate.command("structure")(structure)
+    _evaluate.command("composition")(composition)
     app.add_typer(_evaluate, name="evaluate", rich_help_panel=panels.MEASURE)
 
 
@@ -221,7 +221,7 @@ def _task(domain: str, task: str | None) -> str:
     return found.task(task or next(iter(found.tasks)))[0]
 
 
-def structure(
+def composition(
     seeds: Annotated[int, typer.Option(min=1, help="Training seeds; intervals are over them.")] = 5,
     base: Annotated[
         str, typer.Option(help="Where all arms start: an image-text model that read no attribute.")
@@ -235,17 +235,17 @@ def structure(
 ) -> None:
     """Structure-CLIP and MosaiCLIP, their ablations and rivals on drawn sarees with exact truth; needs no graph.
 
-    korvai evaluate structure --seeds 1 --arms "fine-tuned,Structure-CLIP"
+    korvai evaluate composition --seeds 1 --arms "fine-tuned,Structure-CLIP"
     """
     from kg.errors import SettingsError
     from training.configuration import parse_overrides
-    from training.evaluate_structure import ARMS, evaluate_structure
+    from training.evaluate_composition import ARMS, evaluate_composition
 
     chosen = tuple(name.strip() for name in arms.split(",") if name.strip()) or tuple(ARMS)
     if unknown := [name for name in chosen if name not in ARMS]:
         raise SettingsError(f"--arms {unknown[0]!r}: no such arm; choose of {', '.join(ARMS)}")
     _tell(
-        evaluate_structure(
+        evaluate_composition(
             context.settings(),
             base=base,
             seeds=seeds,
@@ -279,7 +279,7 @@ def _snapshot(domain: str) -> Snapshot:
         return pull(opened, load_domain(domain), Store(context.settings().store_dir), reporter=context.reporter())
 
 
-def _tell(table: Table | HierarchyTable | GraphClipTable | StructureTable) -> None:
+def _tell(table: Table | HierarchyTable | GraphClipTable | CompositionTable) -> None:
     from benchmarks.records import RESULTS
     from training.evaluate import write_records
 

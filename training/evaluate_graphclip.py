@@ -18,7 +18,17 @@ from training.comparison.answers import Answers
 from training.comparison.measuring import FOLDS, Bench
 from training.comparison.plots import draw
 from training.comparison.rows import GraphClipTable, Unseen
-from training.comparison.unseen import ATTRIBUTES, GRAPHCLIP, METHODS, NO_LAYERS, quarter, unseen_job
+from training.comparison.unseen import (
+    ANNOUNCED,
+    ARRIVALS,
+    ATTRIBUTES,
+    GRAPHCLIP,
+    MEANS,
+    METHODS,
+    NO_LAYERS,
+    quarter,
+    unseen_job,
+)
 from training.comparison.variants import HEADLINE, Variant, variants_of
 from training.evaluate import hold_outs_of, record
 from training.features import Features
@@ -98,16 +108,14 @@ def _unseen(bench: Bench, count: int, *, again: bool) -> Unseen:
     classes = [str(key) for key in bench.snapshot.keys(label)]
     groups = hold_outs_of(classes, count, size=quarter(len(classes)))
     methods = [name for name in METHODS if name != ATTRIBUTES or bench.config.phrases]
-    pairs = [
-        (name, p) for name in methods for p in (("A", "B") if name in (GRAPHCLIP, NO_LAYERS, ATTRIBUTES) else ("A",))
-    ]
-    plan = [(name, protocol, number) for number in range(count) for name, protocol in pairs]
-    jobs = [unseen_job(bench, name, protocol, groups[number], number) for name, protocol, number in plan]
+    pairs = [(name, arrival) for name in methods for arrival in (ARRIVALS if name != MEANS else (ANNOUNCED,))]
+    plan = [(name, arrival, number) for number in range(count) for name, arrival in pairs]
+    jobs = [unseen_job(bench, name, arrival, groups[number], number) for name, arrival, number in plan]
     unseen = Unseen(groups)
-    for (name, protocol, number), said in zip(
+    for (name, arrival, number), said in zip(
         plan, bench.run("graphclip table, unseen", jobs, again=again), strict=True
     ):
-        unseen.found.setdefault((name, protocol), {})[number] = said
+        unseen.found.setdefault((name, arrival), {})[number] = said
     unseen.found = {pair: unseen.found[pair] for pair in pairs}
     return unseen
 
@@ -121,7 +129,7 @@ def _close(table: GraphClipTable, plots: Path | None, name: str, command: str) -
     if best and probe:
         table.records.append(record(f"eval.graphclip.{name}.top1", best, probe, "share", command))
     if table.unseen:
-        ours, others = (table.unseen.mean(method, "A", "0", "harmonic") for method in (GRAPHCLIP, NO_LAYERS))
+        ours, others = (table.unseen.mean(method, ANNOUNCED, "0", "harmonic") for method in (GRAPHCLIP, NO_LAYERS))
         table.records.append(record(f"eval.graphclip.{name}.unseen_harmonic", ours, others, "share", command))
 
 

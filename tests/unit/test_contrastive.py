@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kg.errors import EmptySplit
+from kg.errors import EmptySplit, RecipeConfigError
 from kg.rendering import SLOTS, load_craft
 from training.checkpoint import load_checkpoint, seed_all
 from training.engine import fit
@@ -152,6 +152,23 @@ def test_between_text_steps_prototypes_stand_for_phrases(pools, small_shards):
     with_text, without, _ = recipe.train_batches(0, torch.Generator().manual_seed(1), 0)
     assert len(with_text["caption"]) == 4 and len(without["caption"]) == len(without["phrase"]) == 0
     assert set(recipe.training_step(without)[0]) == {"head_loss", "prototype_loss"}
+
+
+def test_slots_that_are_not_named_are_never_read(pools, small_shards):
+    recipe = _recipe(pools, captions="objects", named_slots=["pallu_motif", "body_motif"])
+    recipe.start_epoch(0)
+    batch = next(recipe.train_batches(0, torch.Generator().manual_seed(1), 0))
+    motifs = [attribute_phrases(slot, value) for slot in ("body_motif", "pallu_motif") for value in SLOTS[slot]]
+    known = [recipe.tokenizer(list(phrases)) for phrases in motifs]
+    assert len(batch["phrase"]) == len(known)
+    assert all((row == phrases).all(1).any() for row, phrases in zip(batch["phrase"], known, strict=True))
+    assert all(torch.isfinite(loss) for loss in recipe.training_step(batch)[0].values())
+
+
+@pytest.mark.parametrize(("slots", "said"), [(["borders"], "borders"), ([], "phrase_weight")])
+def test_named_slots_must_be_slots(slots, said):
+    with pytest.raises(RecipeConfigError, match=said):
+        Contrastive(Config(named_slots=slots))
 
 
 def test_a_phrase_that_is_nearest_to_its_prototype_costs_least():

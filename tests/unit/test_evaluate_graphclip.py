@@ -90,13 +90,13 @@ def test_an_item_with_an_image_outside_train_is_not_linked():
 def test_the_class_that_arrives_later_is_in_no_relation_of_the_training_graph(craft, small):
     snapshot, features = craft
     bench = Bench(snapshot, load_settings(home="/nowhere"), small, features=features)
-    held_out = unseen._HoldOut(bench, small, "B", ["cluster 3"])
+    held_out = unseen._HoldOut(bench, small, unseen.LATER, ["cluster 3"])
     recipe = held_out._recipe(["cluster 3"])
     for edge_type in snapshot.edge_types:
         for label, rows in zip((edge_type[0], edge_type[2]), recipe.snapshot.edges(edge_type), strict=True):
             assert label != "Cluster" or 3 not in rows
     assert 3 not in recipe.examples.class_row and HELD_OUT not in recipe.examples.split
-    announced = unseen._HoldOut(bench, small, "A", ["cluster 3"])._recipe(["cluster 3"])
+    announced = unseen._HoldOut(bench, small, unseen.ANNOUNCED, ["cluster 3"])._recipe(["cluster 3"])
     assert 3 in announced.snapshot.edges(("Cluster", "BODY_MOTIF", "Motif"))[0]
     assert not (announced.examples.class_row[announced.examples.of("train")] == 3).any()
 
@@ -217,16 +217,18 @@ def test_unseen_table(tmp_path, craft, small):
     table = evaluate_graphclip(snapshot, load_settings(home=tmp_path), **given)
     found = table.unseen
     assert not table.answers and [len(names) for names in found.hold_outs] == [quarter(6)] * 2
-    for protocol in "AB":
+    for arrival in unseen.ARRIVALS:
         for k in ("0", "1", "5", "all"):
-            assert len(found.mean("GraphCLIP", protocol, k, "harmonic")) == 2
-            assert len(found.mean("GraphCLIP", protocol, k, "unseen", way="bias")) == 2
-    assert found.mean("class means", "A", "0", "unseen") == [], "without an image there is no mean"
+            assert len(found.mean("GraphCLIP", arrival, k, "harmonic")) == 2
+            assert len(found.mean("GraphCLIP", arrival, k, "unseen", way="bias")) == 2
+    assert found.mean("class means", unseen.ANNOUNCED, "0", "unseen") == [], "without an image there is no mean"
     kept = [json.loads(path.read_text()) for path in tmp_path.glob("**/found.json")]
     assert len(kept) == 2 * 7
     lines = table.lines()
-    assert sum(line.startswith("- A, hold-out") for line in lines) == 2
-    assert [line for line in lines if "GraphCLIP less 0 layers, B" in line] and "less class means" not in "".join(lines)
+    assert sum(line.startswith("- announced, hold-out") for line in lines) == 2
+    assert [line for line in lines if "GraphCLIP less 0 layers, later" in line] and "less class means" not in "".join(
+        lines
+    )
 
 
 def test_an_arm_that_nobody_has_is_refused(tmp_path, craft, small):

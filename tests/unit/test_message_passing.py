@@ -12,7 +12,7 @@ from tests.support.memory_snapshot import craft_snapshot
 from training.engine import count_parameters
 from training.message_passing import open_graph
 from training.message_passing.torch_graph import TorchGraph
-from training.models.gat import GatLayer
+from training.models.gat import GatLayer, attend
 from training.models.hetero import HeteroNetwork
 from training.models.sage import parameter_name
 
@@ -180,3 +180,23 @@ def with_gradients(network, outputs, leaves):
         if parameter.grad is not None
     }
     return found | {f"grad of {label}": leaf.grad for label, leaf in leaves.items() if leaf.grad is not None}
+
+
+@pytest.mark.parametrize("together", [1, 5, 100])
+def test_attention_in_parts_equals_all_edges_at_once(together):
+    random = torch.Generator().manual_seed(0)
+    dst = torch.cat([torch.arange(4), torch.randint(4, (9,), generator=random)]).sort().values
+    src = torch.randint(5, (13,), generator=random)  # of six senders, so one at least says nothing
+    said, asked, score = (
+        torch.randn(*shape, generator=random, dtype=torch.float64, requires_grad=True)
+        for shape in ((6, 3), (4, 3), (3,))
+    )
+    slow = []
+    for v in range(4):
+        mine = [int(u) for u, w in zip(src, dst, strict=True) if int(w) == v]
+        logits = torch.stack([torch.nn.functional.leaky_relu(said[u] + asked[v], 0.2) @ score for u in mine])
+        slow.append(sum(share * said[u] for share, u in zip(logits.softmax(0), mine, strict=True)))
+    torch.testing.assert_close(
+        attend(said, asked, score, src, dst, together=together), torch.stack(slow), rtol=1e-12, atol=1e-12
+    )
+    assert torch.autograd.gradcheck(lambda *given: attend(*given, src, dst, together=together), (said, asked, score))

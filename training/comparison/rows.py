@@ -25,59 +25,61 @@ _COLUMNS = ("top2", "top5", "macro_precision", "macro_recall", "macro_f1", "ece_
 
 @dataclass
 class Unseen:
-    """What hold-outs found: (method, protocol) -> hold-out number -> what `unseen.unseen_job` kept."""
+    """What hold-outs found: (method, announced or later) -> hold-out number -> what `unseen.unseen_job` kept."""
 
     hold_outs: list[tuple[str, ...]]
     found: dict[tuple[str, str], dict[int, dict[str, Any]]] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
-        """A table a method and protocol, and every hold-out."""
-        head = ["method", "protocol", "linked", "seen", "unseen", "unseen, 95 % over classes", "harmonic"]
+        """One row a method, way of arriving and number of linked items; every hold-out."""
+        head = ["method", "class", "protocol", "linked", "seen", "unseen", "unseen, 95 % over classes", "harmonic"]
         out = [_line(head), _line(["---"] * len(head))]
-        for method, protocol, way in self._ways():
+        for method, arrival, way in self._ways():
             for k in map(str, LINKED):
-                if parts := self._parts(method, protocol, way, k):
+                if parts := self._parts(method, arrival, way, k):
                     name = f"{method} + bias" if way == "bias" else method
                     means = [_spread([part[what] for part in parts]) for what in ("seen", "unseen", "harmonic")]
-                    _, low, high = self._interval(method, protocol, way, k)
-                    out.append(_line([name, protocol, k, *means[:2], f"[{low:.3f}, {high:.3f}]", means[2]]))
+                    _, low, high = self._interval(method, arrival, way, k)
+                    out.append(
+                        _line([name, arrival, _protocol(k), k, *means[:2], f"[{low:.3f}, {high:.3f}]", means[2]])
+                    )
         return [*out, "", *self._gains(), "", *self._every_hold_out()]
 
-    def mean(self, method: str, protocol: str, k: str, what: str, *, way: str = "plain") -> list[float]:
+    def mean(self, method: str, arrival: str, k: str, what: str, *, way: str = "plain") -> list[float]:
         """One figure of all hold-outs."""
-        return [part[what] for part in self._parts(method, protocol, way, k)]
+        return [part[what] for part in self._parts(method, arrival, way, k)]
 
     def _ways(self) -> list[tuple[str, str, str]]:
         return [
-            (method, protocol, way)
-            for (method, protocol), found in self.found.items()
+            (method, arrival, way)
+            for (method, arrival), found in self.found.items()
             for way in next(iter(found.values()))["shares"]
         ]
 
-    def _parts(self, method: str, protocol: str, way: str, k: str) -> list[dict[str, float]]:
-        found = self.found.get((method, protocol), {})
+    def _parts(self, method: str, arrival: str, way: str, k: str) -> list[dict[str, float]]:
+        found = self.found.get((method, arrival), {})
         return [one["shares"][way][k] for one in found.values() if k in one["shares"].get(way, {})]
 
-    def _interval(self, method: str, protocol: str, way: str, k: str) -> tuple[float, float, float]:
+    def _interval(self, method: str, arrival: str, way: str, k: str) -> tuple[float, float, float]:
         """Of all hold-outs' unseen images together, resampling classes."""
-        found = self.found[method, protocol].values()
+        found = self.found[method, arrival].values()
         right = np.concatenate([one["right"][way][k]["unseen"] for one in found])
         return bootstrap_interval(right, groups=np.concatenate([one["classes"]["unseen"] for one in found]))
 
     def _gains(self) -> list[str]:
         """The headline less each rival without a linked image, on the same unseen images, resampling classes."""
         lines = []
-        for method, protocol in self.found:
-            pair = self._unseen_right(HEADLINE, protocol, "0"), self._unseen_right(method, protocol, "0")
+        for method, arrival in self.found:
+            pair = self._unseen_right(HEADLINE, arrival, "0"), self._unseen_right(method, arrival, "0")
             if method != HEADLINE and all(len(part[0]) for part in pair):
                 gain, low, high = paired_difference(pair[0][0], pair[1][0], groups=pair[0][1])
                 told = f"{gain:+.3f} [{low:+.3f}, {high:+.3f}]"
-                lines.append(f"- {HEADLINE} less {method}, {protocol}, nothing linked, unseen classes: {told}")
+                lines.append(f"- {HEADLINE} less {method}, {arrival}, nothing linked, unseen classes: {told}")
         return lines
 
-    def _unseen_right(self, method: str, protocol: str, k: str) -> tuple[np.ndarray, np.ndarray]:
+    def _unseen_right(self, method: str, arrival: str, k: str) -> tuple[np.ndarray, np.ndarray]:
         """How often each unseen image was right, and its class, over all hold-outs."""
-        found = [one for one in self.found.get((method, protocol), {}).values() if k in one["right"]["plain"]]
+        found = [one for one in self.found.get((method, arrival), {}).values() if k in one["right"]["plain"]]
         right = [one["right"]["plain"][k]["unseen"] for one in found]
         classes = [one["classes"]["unseen"] for one in found]
         return np.concatenate([np.zeros(0), *right]), np.concatenate([np.zeros(0, np.int64), *classes])
@@ -85,7 +87,7 @@ class Unseen:
     def _every_hold_out(self) -> list[str]:
         """Seen / unseen / harmonic of the headline without bias, by number of linked items."""
         lines = []
-        for (method, protocol), found in self.found.items():
+        for (method, arrival), found in self.found.items():
             if method != HEADLINE:
                 continue
             for number, one in sorted(found.items()):
@@ -93,7 +95,7 @@ class Unseen:
                     f"k={k}: {part['seen']:.3f} / {part['unseen']:.3f} / {part['harmonic']:.3f}"
                     for k, part in one["shares"]["plain"].items()
                 )
-                lines.append(f"- {protocol}, hold-out {number + 1}, {', '.join(self.hold_outs[number])}: {told}")
+                lines.append(f"- {arrival}, hold-out {number + 1}, {', '.join(self.hold_outs[number])}: {told}")
         return lines
 
 
@@ -142,6 +144,11 @@ class GraphClipTable:
 
 def _spread(values: Sequence[float]) -> str:
     return f"{np.mean(values):.3f} ± {np.std(values):.3f}"
+
+
+def _protocol(linked: str) -> str:
+    """A: metadata and relations only; B: with linked items."""
+    return "A" if linked == "0" else "B"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,9 +1,10 @@
 """How well are classes recognised that were never trained on, with none, one, five or all of their images linked?
 
-    protocol A  the class is announced: its node and relations are in the training graph, its items are not
-    protocol B  the class arrives later: the training graph holds neither its node's relations nor its items
+    protocol A  an unseen class is its node, with metadata and relations, and nothing else
+    protocol B  `k` of its training items are linked to it besides; the published code links all of them
 
-After training the node is in the graph with `k` of its training items; nothing is trained again. Seen classes are
+Both are asked in two ways: the class may be announced (its node and relations are in the training graph, its items are
+not), or arrive later (the training graph holds neither). Nothing is trained again after that. Seen classes are
 asked by their test images, unseen ones by their images outside train, always among all classes. `k` items are drawn
 several times. A bias against seen classes is chosen on pseudo-unseen classes, a quarter of the trained ones, by a model
 that was not trained on those either.
@@ -30,13 +31,26 @@ from training.labelled_images import HELD_OUT, LabelledImages, leaking_edges
 from training.metrics.classification import harmonic_mean
 from training.recipes.graphclip import GraphClip
 
-__all__ = ["ALL", "LINKED", "METHODS", "Asked", "linked_items", "quarter", "unseen_job", "without_classes"]
+__all__ = [
+    "ALL",
+    "ANNOUNCED",
+    "ARRIVALS",
+    "LATER",
+    "LINKED",
+    "METHODS",
+    "Asked",
+    "linked_items",
+    "quarter",
+    "unseen_job",
+    "without_classes",
+]
 
 ALL = "all"
 LINKED: tuple[int | str, ...] = (0, 1, 5, ALL)
 """Linked items of each unseen class."""
 _DRAWS = 3
 GRAPHCLIP, NO_LAYERS, ATTRIBUTES, MEANS = "GraphCLIP", "0 layers", "attribute matching", "class means"
+ANNOUNCED, LATER = ARRIVALS = ("announced", "later")
 METHODS = (GRAPHCLIP, NO_LAYERS, ATTRIBUTES, MEANS)
 _NOT_SEEN = ("valid", "gate", "test")
 
@@ -95,18 +109,18 @@ def without_classes(snapshot: Any, label: str, rows: np.ndarray) -> ChangedGraph
     return without(snapshot, masks)
 
 
-def unseen_job(bench: Bench, method: str, protocol: str, hold_out: Sequence[str], number: int) -> Job:
+def unseen_job(bench: Bench, method: str, arrival: str, hold_out: Sequence[str], number: int) -> Job:
     """A method on one hold-out, all numbers of linked items."""
     config = bench.config.model_copy(update={"rng_seed": number, "split_seed": number})
-    named = (method, protocol, dump_config(config), list(hold_out), list(map(str, LINKED)), _DRAWS)
-    return Job("unseen", named, lambda place: _HoldOut(bench, config, protocol, hold_out).measure(method, place))
+    named = (method, arrival, dump_config(config), list(hold_out), list(map(str, LINKED)), _DRAWS)
+    return Job("unseen", named, lambda place: _HoldOut(bench, config, arrival, hold_out).measure(method, place))
 
 
 class _HoldOut:
     """One group of classes that nobody is trained on."""
 
-    def __init__(self, bench: Bench, config: Any, protocol: str, hold_out: Sequence[str]) -> None:
-        self.bench, self.protocol, self.hold_out = bench, protocol, tuple(hold_out)
+    def __init__(self, bench: Bench, config: Any, arrival: str, hold_out: Sequence[str]) -> None:
+        self.bench, self.arrival, self.hold_out = bench, arrival, tuple(hold_out)
         self.config, self.snapshot = config, bench.snapshot
         self.asked = Asked(whole := examples_of(self.snapshot, config, bench.features), _rows(whole, hold_out))
 
@@ -137,7 +151,7 @@ class _HoldOut:
         if layers is not None:
             config = config.model_copy(update={"layers": layers})
         snapshot = self.snapshot
-        if self.protocol == "B":
+        if self.arrival == LATER:
             snapshot = self._before(_rows(self.asked.whole, hold_out))
             config = config.model_copy(update={"hold_out": ()})
         recipe = GraphClip(config)
@@ -147,7 +161,7 @@ class _HoldOut:
 
     def _before(self, class_rows: np.ndarray) -> Any:
         """The graph before these classes and their items came; as it is where they were announced."""
-        if self.protocol == "A":
+        if self.arrival == ANNOUNCED:
             return self.snapshot
         whole = self.asked.whole
         items = without_items(self.snapshot, whole.item_row[np.isin(whole.class_row, class_rows)])

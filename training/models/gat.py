@@ -3,8 +3,8 @@
     h'_v = W_self h_v + sum_r mean_k sum_{u in N_r(v)} alpha_{r,k}(u, v) S_{r,k} h_u
     alpha_{r,k}(., v) = softmax over N_r(v) of  a_{r,k} . LeakyReLU(S_{r,k} h_u + D_{r,k} h_v)
 
-Edges' vectors are the cost: hundreds of thousands times the width. They are made again in the backward pass, for one
-edge type and head at a time, so that memory is that of the largest edge type with one head.
+Edges' vectors are the cost: hundreds of thousands times the width. Only one edge type, one head and some ten thousand
+edges are at hand at a time, forwards and backwards; what is kept of an edge is its weight.
 
 Reference: Brody et al. 2022, How Attentive are Graph Attention Networks?, equation 7; heads are averaged.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +24,10 @@ from kg.schema import EdgeType
 from training.message_passing import Block
 from training.models.sage import parameter_name
 
-__all__ = ["GatLayer"]
+__all__ = ["GatLayer", "attend"]
 
 _NEGATIVE_SLOPE = 0.2
+_EDGES_TOGETHER = 32_768
 
 
 class GatLayer(nn.Module):
@@ -88,14 +90,67 @@ class _Attention(nn.Module):
 
     def _head(self, k: int, sender: Tensor, receiver: Tensor, src: Tensor, dst: Tensor) -> Tensor:
         said, asked = _part(self.source, k, self.score, sender), _part(self.target, k, self.score, receiver)
-        carried = said[src]
-        score = F.leaky_relu(carried + asked[dst], _NEGATIVE_SLOPE) @ self.score[k]
-        highest = score.new_full((len(receiver),), -math.inf).scatter_reduce(0, dst, score.detach(), "amax")
-        weight = (score - highest[dst]).exp()
-        total = weight.new_zeros(len(receiver)).index_add(0, dst, weight)
-        return carried.new_zeros(len(receiver), said.shape[1]).index_add(
-            0, dst, carried * (weight / total[dst])[:, None]
-        )
+        return attend(said, asked, self.score[k], src, dst)
+
+
+def attend(
+    said: Tensor, asked: Tensor, score: Tensor, src: Tensor, dst: Tensor, *, together: int = _EDGES_TOGETHER
+) -> Tensor:
+    """sum_u alpha(u, v) said_u, where alpha(., v) = softmax over v's edges of score . LeakyReLU(said_u + asked_v).
+
+    Shapes: said (senders, d), asked (receivers, d), score (d,), src and dst (edges,), by destination, each with an edge
+    -> (receivers, d). `together`: edges whose vectors are at hand at once. Has first gradients only.
+    """
+    return _Attend.apply(said, asked, score, src, dst, together)
+
+
+class _Attend(torch.autograd.Function):
+    """Written out, because automatic differentiation would keep several vectors of every edge."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, said: Tensor, asked: Tensor, score: Tensor, src: Tensor, dst: Tensor, together: int
+    ) -> Tensor:
+        ctx.together, parts = together, _parts(together, src, dst)
+        logit = torch.cat([F.leaky_relu(said[s] + asked[d], _NEGATIVE_SLOPE) @ score for s, d in parts])
+        highest = logit.new_full((len(asked),), -math.inf).scatter_reduce(0, dst, logit, "amax")
+        weight = (logit - highest[dst]).exp()
+        weight /= _per_receiver(weight, dst, len(asked))
+        ctx.save_for_backward(said, asked, score, src, dst, weight)
+        return _sums(said, src, dst, weight, len(asked))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        said, asked, score, src, dst, weight = ctx.saved_tensors
+        of_weight = torch.cat([(said[s] * grad[d]).sum(1) for s, d in _parts(ctx.together, src, dst)])
+        of_logit = weight * (of_weight - _per_receiver(weight * of_weight, dst, len(asked)))
+        by_src = src.argsort(stable=True)
+        of_said = _sums(grad, dst[by_src], src[by_src], weight[by_src], len(said))
+        of_asked, of_score = torch.zeros_like(asked), torch.zeros_like(score)
+        for s, d, part in _parts(ctx.together, src, dst, of_logit):
+            before = said[s] + asked[d]
+            of_score += part @ F.leaky_relu(before, _NEGATIVE_SLOPE)
+            slope = (before > 0).to(before).mul_(1 - _NEGATIVE_SLOPE).add_(_NEGATIVE_SLOPE)
+            of_before = slope.mul_(score).mul_(part[:, None])
+            of_said.index_add_(0, s, of_before)
+            of_asked.index_add_(0, d, of_before)
+        return of_said, of_asked, of_score, None, None, None
+
+
+def _parts(together: int, *of_edges: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Some edges of each at a time."""
+    return zip(*(column.split(together) for column in of_edges), strict=True)
+
+
+def _per_receiver(values: Tensor, dst: Tensor, count: int) -> Tensor:
+    """For every edge the sum over all edges of its receiver."""
+    return values.new_zeros(count).index_add_(0, dst, values)[dst]
+
+
+def _sums(feat: Tensor, src: Tensor, dst: Tensor, weight: Tensor, count: int) -> Tensor:
+    """Weighted sums of rows `src` of feat at ordered `dst`, without a vector for any edge. Shapes: -> (count, d)."""
+    starts = F.pad(torch.bincount(dst, minlength=count).cumsum(0), (1, 0))
+    return F.embedding_bag(src, feat, starts, mode="sum", per_sample_weights=weight, include_last_offset=True)
 
 
 def _part(linear: nn.Linear, k: int, score: Tensor, feat: Tensor) -> Tensor:

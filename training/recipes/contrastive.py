@@ -7,7 +7,7 @@ which do not ship, lead away from it: linear heads on the trunk's features, and 
 images are pulled to and phrases learn to name. All losses on images count only what can be seen in the picture.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -62,6 +62,9 @@ class Config(RecipeConfig):
     head_weight: float = Field(1.0, ge=0, description="Weight of the linear heads.")
     prototype_weight: float = Field(1.0, ge=0, description="Weight of images against prototypes.")
     naming_weight: float = Field(1.0, ge=0, description="Weight of phrases against prototypes.")
+    named_slots: tuple[str, ...] | None = Field(
+        None, description="Slots whose values texts name, so that phrases are read; all where absent."
+    )
     hard_slots: dict[str, float] = Field(
         default_factory=dict, description="Weight in the loss of slots that are learnt slowly; the others weigh 1."
     )
@@ -115,6 +118,7 @@ class Contrastive:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._slot_weights = _slot_weights(config.hard_slots)
+        self._named = _named(config.named_slots)
         self._tokens: dict[Path, np.ndarray] = {}
         self._epoch = 0
 
@@ -133,6 +137,8 @@ class Contrastive:
         self._net = _Net(opened.model).to(memory_format=torch.channels_last)
         self._phrases = _phrase_tokens(self.tokenizer)
         self._no_text = self._phrases[0][:0]
+        rows = torch.arange(sum(_SIZES)).split(_SIZES)
+        self._named_rows = torch.cat([rows[slot] for slot in self._named])
 
     def module(self) -> nn.Module:
         """Model, heads and phrase scale."""
@@ -180,10 +186,14 @@ class Contrastive:
             return losses, report
         caption, phrases = (net.texts(batch[key]) for key in ("caption", "phrase"))
         caption_scale = net.clip.logit_scale.exp().clamp(max=100)
+        named = self._named
+        scores = slot_scores(image, phrases, [_SIZES[slot] for slot in named], scale=scale)
+        weights = [self._slot_weights[slot] for slot in named]
         losses |= {
             "caption_loss": config.caption_weight * info_nce(image[: len(caption)], caption, scale=caption_scale),
-            "phrase_loss": config.phrase_weight * reading(slot_scores(image, phrases, _SIZES, scale=scale)),
-            "naming_loss": config.naming_weight * naming_loss(phrases, prototypes.detach()),
+            "phrase_loss": config.phrase_weight
+            * masked_cross_entropy(scores, label[:, named], visible[:, named], weights),
+            "naming_loss": config.naming_weight * naming_loss(phrases, prototypes.detach()[self._named_rows]),
         }
         return losses, report | {"scale": float(caption_scale.detach())}
 
@@ -257,10 +267,11 @@ class Contrastive:
         }
 
     def _texts(self, shard: np.ndarray, row: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Tokens of a caption for the batch's first images, and of one phrasing of every slot value."""
+        """Tokens of a caption for the batch's first images, and of one phrasing of every value of a named slot."""
         told = list(zip(shard, row, rng.integers(0, 2**31, len(row)), strict=True))[: self.config.caption_pairs]
         captions = [_one(self._caption_tokens(self._shards[s])[r], draw) for s, r, draw in told]
-        phrase = torch.stack([variants[int(rng.integers(len(variants)))] for variants in self._phrases])
+        known = [self._phrases[row] for row in self._named_rows]
+        phrase = torch.stack([variants[int(rng.integers(len(variants)))] for variants in known])
         return torch.from_numpy(np.stack(captions).astype(np.int64)), phrase
 
     def _cropped(self, pictures: list[np.ndarray], rng: np.random.Generator) -> Tensor:
@@ -298,10 +309,24 @@ def encode_tokens(tower: nn.Module, tokens: Tensor) -> Tensor:
 
 
 def _slot_weights(hard: Mapping[str, float]) -> list[float]:
-    unknown = sorted(set(hard) - set(SLOTS))
-    if unknown:
-        raise RecipeConfigError(f"hard_slots names {', '.join(unknown)}; the slots are {', '.join(SLOTS)}")
+    _check_slots("hard_slots", hard)
     return [hard.get(slot, 1.0) for slot in SLOTS]
+
+
+def _named(slots: Sequence[str] | None) -> list[int]:
+    """Numbers of the slots that texts name."""
+    if slots is None:
+        return list(range(len(SLOTS)))
+    _check_slots("named_slots", slots)
+    if not slots:
+        raise RecipeConfigError("named_slots is empty; for a training without phrases set phrase_weight to 0")
+    return [number for number, slot in enumerate(SLOTS) if slot in slots]
+
+
+def _check_slots(setting: str, slots: Iterable[str]) -> None:
+    unknown = sorted(set(slots) - set(SLOTS))
+    if unknown:
+        raise RecipeConfigError(f"{setting} names {', '.join(unknown)}; the slots are {', '.join(SLOTS)}")
 
 
 def _one(variants: np.ndarray, draw: int) -> np.ndarray:

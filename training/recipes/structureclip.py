@@ -6,8 +6,8 @@ Two forms, because paper and published code differ:
 |                    | paper                                   | code (zjukg/Structure-CLIP)                         |
 |--------------------|-----------------------------------------|-----------------------------------------------------|
 | pictures and texts | InfoNCE                                 | triplets with the hardest of the batch, margin 0.2  |
-| false texts        | hinge, margin 0.2, with their knowledge | ranking, margin 0.1, without any knowledge          |
-| knowledge          | text + 0.2 * knowledge                  | text + 0.01 * unit(knowledge), not renormalised     |
+| false texts        | hinge, margin 0.2, with their knowledge | 5 x ranking, margin 0.1, without any knowledge      |
+| knowledge          | text + 0.2 * knowledge                  | text + 0.2 * unit(knowledge), not renormalised      |
 
 In both every sentence, true or false, is read by the same reader when it is scored. Ablations: `knowledge_weight: 0`,
 `negatives_per_text: 0`; both give the plain fine-tuned model. `false_texts: choices` with `knowledge_weight: 0` is

@@ -35,7 +35,7 @@ from training.structure.pictures import drawn_images, tokens_of
 from training.structure.recipe import CaptionRecipe
 from training.threads import torch_threads
 
-__all__ = ["ARMS", "BASE", "StructureTable", "evaluate_structure"]
+__all__ = ["ARMS", "BASE", "CompositionTable", "evaluate_composition"]
 
 BASE = "korvai-small-objects"
 ZERO_SHOT, TUNED, NEGCLIP = "the base", "fine-tuned", "NegCLIP"
@@ -64,7 +64,7 @@ _PLAIN, _CURVE, _SHARES = "plain/", "curve/", (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass
-class StructureTable:
+class CompositionTable:
     """Figures of every arm, one dict a seed, and the records that `make bench` keeps."""
 
     title: str
@@ -124,7 +124,7 @@ class StructureTable:
         return list(zip(self.figures.get(ours, []), self.figures.get(other, []), strict=False))
 
 
-def evaluate_structure(
+def evaluate_composition(
     settings: Settings,
     *,
     base: str = BASE,
@@ -136,8 +136,8 @@ def evaluate_structure(
     overrides: Mapping[str, Any] | None = None,
     again: bool = False,
     reporter: Reporter | None = None,
-    command: str = "korvai evaluate structure",
-) -> StructureTable:
+    command: str = "korvai evaluate composition",
+) -> CompositionTable:
     """Train and measure every arm with `seeds` seeds; finished ones are read off.
 
     `overrides` are settings of all arms; `again` measures anew. Raises: what training and the suite raise.
@@ -152,7 +152,7 @@ def evaluate_structure(
         seconds[arm].append(found.pop("seconds"))
         figures[arm].append(found)
     title = f"Rendered suite {SUITE_VERSION}, {split}: {items_per_part} questions a part, {seeds} seeds, from {base}"
-    table = StructureTable(title, figures, {arm: float(np.mean(found)) for arm, found in seconds.items()})
+    table = CompositionTable(title, figures, {arm: float(np.mean(found)) for arm, found in seconds.items()})
     table.records += _records(table, command)
     return table
 
@@ -258,7 +258,7 @@ def _may_say(text: str) -> bool:
     return not speaks_of_held_out(text)
 
 
-def _records(table: StructureTable, command: str) -> list[dict[str, Any]]:
+def _records(table: CompositionTable, command: str) -> list[dict[str, Any]]:
     return [
         {
             "name": f"eval.structure.{_slug(words)}", "value": float(np.mean(values)),
