@@ -85,6 +85,7 @@ def _encoding(world: World, graph: Graph, images: int) -> list[Record]:
     rate, bare, command = images / job_s, images / bare_s, f"{_COMMAND} --only encode --images {images}"
     return [
         Record("workers.encode_images_per_s", rate, "images/s", command, baseline=bare, ratio=rate / bare, n=images),
+        Record("enrich.share_of_bare_encoder", rate / bare, "share", command, n=images),
         _of_many("workers.empty_chain_s", empty_s, "s for 3 steps", command),
     ]
 
@@ -145,7 +146,8 @@ def _two_workers(world: World, graph: Graph, folder: Path, images: int) -> list[
         two = rate(400_000)
     command = f"{_COMMAND} --only two --vit {images}"
     return [
-        Record("workers.two_pinned_images_per_s", two, "images/s", command, baseline=one, ratio=two / one, n=images)
+        Record("workers.two_pinned_images_per_s", two, "images/s", command, baseline=one, ratio=two / one, n=images),
+        Record("workers.two_over_one", two / one, "x", command, n=images),
     ]
 
 

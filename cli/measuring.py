@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from kg.snapshots.snapshot import Snapshot
     from training.comparison.rows import GraphClipTable
     from training.evaluate import Table
-    from training.evaluate_hierarchy import HierarchyTable
     from training.evaluate_composition import CompositionTable
+    from training.evaluate_hierarchy import HierarchyTable
     from training.fusion.evaluating import FusionTable
 
 __all__ = ["register"]

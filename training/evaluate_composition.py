@@ -7,7 +7,6 @@ chosen by is its `valid` split, and `test` is asked once. A seed is one of train
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -85,7 +84,7 @@ class CompositionTable:
 
     def goals(self) -> list[str]:
         """What the issue asks for, with its interval over seeds; empty where an arm is missing."""
-        return [f"- {words}: {_told(values)}" for words, values in self.comparisons()]
+        return [f"- {words}: {_told(values)}" for _, words, values in self.comparisons()]
 
     def _beside(self) -> Iterator[str]:
         """What publishing without triples costs, and the curve of mixed weights."""
@@ -102,23 +101,22 @@ class CompositionTable:
             )
             yield f"- {MOSAIC} mixed with the start, share of the start: valid {told}"
 
-    def comparisons(self) -> Iterator[tuple[str, list[float]]]:
-        """Name and one value a seed."""
-        for ours, other, part in (
-            (STRUCTURE, TUNED, "attribute_swap"), (STRUCTURE, TUNED, "relation_swap"),
-            (MOSAIC, TUNED, "attribute_swap"), (MOSAIC, TUNED, "relation_swap"),
-        ):  # fmt: skip
+    def comparisons(self) -> Iterator[tuple[str, str, list[float]]]:
+        """Record, words, and one value a seed: shares of errors removed, then gains in points."""
+        for ours, short in ((STRUCTURE, "structure"), (MOSAIC, "mosaic")):
+            for part, name in (("attribute_swap", "attribution"), ("relation_swap", "relation")):
+                if pairs := self._pairs(ours, TUNED):
+                    words = f"share of {TUNED}'s {part} errors that {ours} removes"
+                    removed = [errors_removed(a, b, part) for a, b in pairs]
+                    yield f"eval.{short}.{name}_error_removed", words, removed
+        for ours, other, part, name in (
+            (MOSAIC, STRUCTURE, UNSEEN, "mosaic.systematicity_gain"),
+            (MOSAIC, STRUCTURE, LONG, "mosaic.productivity_gain"),
+            (STRUCTURE, TUNED, "image_top1", "structure.image_top1_gain"),
+            (MOSAIC, TUNED, "image_top1", "mosaic.image_top1_gain"),
+        ):
             if pairs := self._pairs(ours, other):
-                yield (
-                    f"share of {other}'s {part} errors that {ours} removes",
-                    [errors_removed(a, b, part) for a, b in pairs],
-                )
-        for ours, other, part in (
-            (MOSAIC, STRUCTURE, UNSEEN), (MOSAIC, STRUCTURE, LONG), (STRUCTURE, TUNED, "image_top1"),
-            (MOSAIC, TUNED, "image_top1"),
-        ):  # fmt: skip
-            if pairs := self._pairs(ours, other):
-                yield f"{part}, {ours} minus {other}", [a[part] - b[part] for a, b in pairs]
+                yield f"eval.{name}", f"{part}, {ours} minus {other}", [a[part] - b[part] for a, b in pairs]
 
     def _pairs(self, ours: str, other: str) -> list[tuple[dict[str, float], dict[str, float]]]:
         return list(zip(self.figures.get(ours, []), self.figures.get(other, []), strict=False))
@@ -261,16 +259,12 @@ def _may_say(text: str) -> bool:
 def _records(table: CompositionTable, command: str) -> list[dict[str, Any]]:
     return [
         {
-            "name": f"eval.structure.{_slug(words)}", "value": float(np.mean(values)),
+            "name": name, "value": float(np.mean(values)),
             "unit": "share", "baseline": None, "ratio": None, "spread": float(np.std(values)), "n": len(values),
             "command": command,
         }
-        for words, values in table.comparisons()
+        for name, _, values in table.comparisons()
     ]  # fmt: skip
-
-
-def _slug(words: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
 
 
 def _told(values: Sequence[float]) -> str:
