@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from kg.encoders.image import load_image_encoder
 from kg.errors import EmptySplit, EncoderError
 from kg.progress import SilentReporter
+from kg.rendering import render, rng_for
 from kg.scenes.plausible import Plausible
 from kg.scenes.scene import Scene, Thing
 from training.engine import evaluate, fit
@@ -20,10 +21,13 @@ from training.models.knowledge_encoder import KnowledgeEncoder
 from training.recipes.mosaiclip import Config as MosaiConfig
 from training.recipes.mosaiclip import MosaiClip
 from training.recipes.structureclip import Config, StructureClip
+from training.rendered_facts import look_with
+from training.rendered_sentences import true_sentences
 from training.structure.batches import Inputs, Plan, make_batch
 from training.structure.captioned import Captioned, CaptionedImages
 from training.structure.measuring import errors_removed, retrieval_top1, suite_figures
 from training.structure.pictures import tokens_of
+from training.structure.shown import facts_of, shown_by
 from training.structure.subgraphs import subgraph_texts
 from training.structure.telling import Words, told_by_parser, triples_of
 from training.suites import Question, Suite
@@ -73,6 +77,24 @@ def test_the_graph_loss_is_its_equation_written_as_loops():
     belongs = torch.tensor([[1, 1, 0, 0, 1], [0, 0, 1, 0, 1], [0, 0, 0, 1, 0]], dtype=torch.bool)
     fast = image_text_graph_loss(image, text, belongs, scale=7.0, false=false)
     assert float(fast) == pytest.approx(slow_graph_loss(image, text, belongs, 7.0, false), abs=1e-10)
+
+
+def test_ignored_pairs_are_in_no_sum_of_the_graph_loss():
+    image, text, false = unit(3), unit(3, seed=1), unit(2, seed=2)
+    ignored = torch.zeros(3, 5, dtype=torch.bool)
+    ignored[0, 1] = ignored[2, 3] = True  # text 1 is true of image 0, too, and false text 0 of image 2
+    slow, every = 0.0, torch.cat([text, false])
+    for j in range(3):
+        right = math.exp(5.0 * float(image[j] @ text[j]))
+        texts = sum(math.exp(5.0 * float(image[j] @ every[t])) for t in range(5) if not ignored[j, t])
+        images = sum(math.exp(5.0 * float(image[i] @ text[j])) for i in range(3) if not ignored[i, j])
+        slow -= (math.log(right / texts) + math.log(right / images)) / 6
+    belongs = torch.eye(3, dtype=torch.bool)
+    fast = image_text_graph_loss(image, text, belongs, scale=5.0, false=false, ignored=ignored)
+    assert float(fast) == pytest.approx(slow, abs=1e-10)
+    image.requires_grad_(True)
+    image_text_graph_loss(image, text, belongs, scale=5.0, false=false, ignored=ignored).backward()
+    assert torch.isfinite(image.grad).all()
 
 
 def test_with_one_text_an_image_and_no_false_one_the_graph_loss_is_clips():
@@ -206,6 +228,38 @@ def test_a_batch_has_false_texts_that_are_false_and_texts_that_belong(encoder, d
     # the same words belong to the same images, whoever brought them
     assert all((batch["belongs"][:, k] == batch["belongs"][:, other]).all() for k, other in same.nonzero())
     assert (batch["belongs"][batch["false_image"], batch["false_of"]]).all()
+
+
+def test_texts_that_are_true_of_other_pictures_do_not_count_against_them(encoder, data):
+    inputs, rows = Inputs(encoder.clip.tokenizer, data), data.of("train")
+    batch = make_batch(rows, data, inputs, plan=Plan(subgraphs=2, ignore=True), rng=random.Random(0))
+    kept = make_batch(rows, data, inputs, plan=Plan(subgraphs=2), rng=random.Random(0))
+    assert not kept["ignored"].any() and not (batch["ignored"][:, : len(batch["text"])] & batch["belongs"]).any()
+    alike = np.arange(len(rows)) % 2 == 0  # every second picture has the same scene
+    assert batch["ignored"][alike].any() and batch["ignored"][~alike].any()
+    of_first = batch["belongs"] | batch["ignored"][:, : len(batch["text"])]
+    told = of_first[:, of_first[0]]
+    assert told[alike].all() and not told[~alike].any(), "what is true of one is true of all that look like it"
+
+
+def test_what_scenes_show_is_what_the_renderer_says_of_them():
+    drawn, sentences = [], []
+    for n in range(12):
+        rng = rng_for("suite_valid", n)
+        drawn.append(render(look_with({}, rng), rng, size_px=128))
+        sentences += true_sentences(drawn[-1], rng)
+    scenes = [Scene(tuple(Thing(o.id, o.name, tuple(o.attributes), o.x, o.y, o.w, o.h) for o in picture.scene.objects),
+                    tuple(picture.scene.relations)) for picture in drawn]  # fmt: skip
+    words, shown = Words.of_scenes(scenes), [shown_by(scene) for scene in scenes]
+    found = [
+        (one.shows(facts_of(words.tell(sentence.text))), sentence.verdict(picture))
+        for sentence in sentences
+        for one, picture in zip(shown, drawn, strict=True)
+    ]
+    assert not [1 for shows, verdict in found if shows and verdict is False]
+    true = [shows for shows, verdict in found if verdict]
+    assert len(true) > len(sentences) and sum(true) > 0.5 * len(true), "and most of what is true is found"
+    assert len([1 for shows, _ in found if not shows]) > 0.5 * len(found)
 
 
 def test_what_must_not_be_said_is_in_no_false_text(data):

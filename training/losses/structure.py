@@ -39,23 +39,33 @@ def hardest_in_batch_loss(image: Tensor, text: Tensor, *, margin: float, mean_ov
 
 
 def image_text_graph_loss(
-    image: Tensor, text: Tensor, belongs: Tensor, *, scale: Tensor | float, false: Tensor | None = None
+    image: Tensor,
+    text: Tensor,
+    belongs: Tensor,
+    *,
+    scale: Tensor | float,
+    false: Tensor | None = None,
+    ignored: Tensor | None = None,
 ) -> Tensor:
     """InfoNCE where several texts, coarse and fine, belong to one image, and false texts to none.
 
     P(j) are the texts of image j, Q(k) the images of text k (`belongs`); T all texts, the false ones included:
     L = 1/2 [ 1/n sum_j 1/|P(j)| sum_{k in P(j)} -log exp(s <u_j, v_k>) / sum_{t in T} exp(s <u_j, v_t>)
             + 1/K sum_k 1/|Q(k)| sum_{j in Q(k)} -log exp(s <u_j, v_k>) / sum_i exp(s <u_i, v_k>) ]
-    With one text an image and no false text this is CLIP's loss; with false texts, one an image, NegCLIP's.
+    With one text an image and no false text this is CLIP's loss; with false texts, one an image, NegCLIP's. Pairs that
+    are `ignored` are left out of both sums below: texts that are true of an image, but do not belong to it.
 
-    Shapes: image (n, dim), text (K, dim), belongs (n, K) bool with something in each row and column, false (m, dim);
-    result a scalar.
+    Shapes: image (n, dim), text (K, dim), belongs (n, K) bool with something in each row and column, false (m, dim),
+    ignored (n, K + m) bool, False wherever a text belongs; result a scalar.
     Reference: Singh et al. 2023 (MosaiCLIP), after the paper's description; Yuksekgonul et al. 2023 (NegCLIP).
     """
     every = text if false is None else torch.cat([text, false])
     weight = belongs.to(image.dtype)
-    of_image = F.log_softmax(scale * image @ every.T, dim=1)[:, : len(text)]
-    of_text = F.log_softmax(scale * image @ text.T, dim=0)
-    to_text = -((of_image * weight).sum(1) / weight.sum(1)).mean()
-    to_image = -((of_text * weight).sum(0) / weight.sum(0)).mean()
+    logits = scale * image @ every.T
+    if ignored is not None:
+        logits = logits.masked_fill(ignored, float("-inf"))
+    of_image = F.log_softmax(logits, dim=1)[:, : len(text)].masked_fill(~belongs, 0.0)
+    of_text = F.log_softmax(logits[:, : len(text)], dim=0).masked_fill(~belongs, 0.0)
+    to_text = -(of_image.sum(1) / weight.sum(1)).mean()
+    to_image = -(of_text.sum(0) / weight.sum(0)).mean()
     return 0.5 * (to_text + to_image)

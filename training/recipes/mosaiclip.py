@@ -54,11 +54,13 @@ class MosaiClip(CaptionRecipe):
     def plan(self) -> Plan:
         """A caption, its sub-graphs, and false forms of each."""
         config = self.config
-        return Plan(config.subgraphs, config.negatives_per_text, config.negative_kinds)
+        ignore = config.true_elsewhere == "ignored"
+        return Plan(config.subgraphs, config.negatives_per_text, config.negative_kinds, ignore=ignore)
 
     def losses(self, batch: Batch, image: Tensor, text: Tensor, false: Tensor) -> dict[str, Tensor]:
         """The image-text-graph loss."""
-        loss = image_text_graph_loss(image, text, batch["belongs"], scale=self.net.scale(), false=false)
+        form = {"scale": self.net.scale(), "false": false, "ignored": batch["ignored"]}
+        loss = image_text_graph_loss(image, text, batch["belongs"], **form)
         return {"graph_loss": loss}
 
     def evaluate(self, split: str) -> dict[str, float]:

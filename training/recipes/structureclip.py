@@ -19,6 +19,7 @@ Representations"; Yuksekgonul et al. 2023 (NegCLIP).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -63,18 +64,21 @@ class StructureClip(CaptionRecipe):
     def plan(self) -> Plan:
         """One caption a picture with its false forms, and the triples of all."""
         config = self.config
-        return Plan(0, config.negatives_per_text, config.negative_kinds, triples=config.knowledge_weight > 0)
+        ignore = config.true_elsewhere == "ignored"
+        triples = config.knowledge_weight > 0
+        return Plan(0, config.negatives_per_text, config.negative_kinds, triples=triples, ignore=ignore)
 
     def losses(self, batch: Batch, image: Tensor, text: Tensor, false: Tensor) -> dict[str, Tensor]:
         """Pictures against texts, and true against false texts."""
         return (self._as_in_code if self.config.form == "code" else self._as_in_paper)(batch, image, text, false)
 
     def _as_in_paper(self, batch: Batch, image: Tensor, text: Tensor, false: Tensor) -> dict[str, Tensor]:
-        config, scale, belongs = self.config, self.net.scale(), batch["belongs"]
+        config, ignored = self.config, batch["ignored"]
         text, false = self._known(batch, text, false)
+        contrast = partial(image_text_graph_loss, image, text, batch["belongs"], scale=self.net.scale())
         if config.false_texts == "choices":
-            return {"choice_loss": image_text_graph_loss(image, text, belongs, scale=scale, false=false)}
-        losses = {"contrast_loss": image_text_graph_loss(image, text, belongs, scale=scale)}
+            return {"choice_loss": contrast(false=false, ignored=ignored)}
+        losses = {"contrast_loss": contrast(ignored=ignored[:, : len(text)])}
         if len(false):
             losses["hinge_loss"] = config.hinge_weight * self._margin(batch, image, text, false)
         return losses

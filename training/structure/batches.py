@@ -18,9 +18,10 @@ from training.structure.telling import triples_of
 
 __all__ = ["KEYS", "Inputs", "Plan", "make_batch"]
 
-KEYS = ("image", "text", "belongs", "false", "false_of", "false_image", "triples")
+KEYS = ("image", "text", "belongs", "false", "false_of", "false_image", "ignored", "triples")
 """`image` tokens (n, tokens, width); `text` (K, context); `belongs` (n, K) bool; `false` (m, context), each the false
-form of text `false_of` (m,) of image `false_image` (m,); `triples` (K + m, triples, 3, tokens), or empty."""
+form of text `false_of` (m,) of image `false_image` (m,); `ignored` (n, K + m) bool, texts and false texts that are true
+of an image that they do not come from; `triples` (K + m, triples, 3, tokens), or empty."""
 
 _TRIPLES, _WORD_TOKENS = 8, 4
 
@@ -32,6 +33,8 @@ class Plan(NamedTuple):
     false_texts: int = 1
     kinds: tuple[str, ...] = KINDS
     triples: bool = False
+    ignore: bool = False
+    """Whether it is looked up which texts are true of other pictures of the batch."""
 
 
 class Inputs:
@@ -93,13 +96,15 @@ def make_batch(rows: np.ndarray, data: CaptionedImages, inputs: Inputs, *, plan:
         if wrong not in known  # false of its own picture, but another one brought these very words
     ]
     wrong = [text for _, text in false]
+    belongs = _belongs(texts, len(rows))
     return {
         "image": torch.from_numpy(data.tokens[np.asarray(rows)].astype(np.float32)),
         "text": inputs.tokens(said),
-        "belongs": _belongs(texts, len(rows)),
+        "belongs": belongs,
         "false": inputs.tokens(wrong),
         "false_of": torch.tensor([k for k, _ in false], dtype=torch.long),
         "false_image": torch.tensor([texts[k].image for k, _ in false], dtype=torch.long),
+        "ignored": _true_elsewhere(rows, [*said, *wrong], belongs, data, look=plan.ignore),
         "triples": inputs.triples([*said, *wrong] if plan.triples else []),
     }
 
@@ -121,3 +126,15 @@ def _belongs(texts: Sequence[_Text], images: int) -> Tensor:
     for k, one in enumerate(texts):
         belongs[list(who[one.text]), k] = True
     return belongs
+
+
+def _true_elsewhere(
+    rows: np.ndarray, texts: Sequence[str], belongs: torch.Tensor, data: CaptionedImages, *, look: bool
+) -> torch.Tensor:
+    """Which texts are true of which images without belonging to them; none where nobody looks."""
+    found = torch.zeros(len(rows), len(texts), dtype=torch.bool)
+    if look:
+        shown, facts = [data.shown(int(row)) for row in rows], [data.facts(text) for text in texts]
+        found = torch.tensor([[one.shows(what) for what in facts] for one in shown])
+        found[:, : belongs.shape[1]] &= ~belongs
+    return found

@@ -14,6 +14,7 @@ from kg.errors import EmptySplit
 from kg.scenes.negatives import make_negatives
 from kg.scenes.plausible import Plausible
 from kg.scenes.scene import Scene
+from training.structure.shown import Facts, Shown, facts_of, shown_by
 from training.structure.telling import Told, Words, told_by_parser
 
 __all__ = ["Captioned", "CaptionedImages"]
@@ -51,6 +52,8 @@ class CaptionedImages:
     readable: np.ndarray | None = None
     """Shapes: (images,) bool; None: all of them."""
     _told: dict[str, Told] = field(default_factory=dict)
+    _facts: dict[str, Facts] = field(default_factory=dict)
+    _shown: dict[int, Shown] = field(default_factory=dict)
 
     @cached_property
     def captions_of(self) -> dict[int, list[Captioned]]:
@@ -72,6 +75,18 @@ class CaptionedImages:
         if text not in self._told:
             self._told[text] = self.words.tell(text) if self.parser == "words" else told_by_parser([text])[0]
         return self._told[text]
+
+    def facts(self, text: str) -> Facts:
+        """What a sentence tells, to be looked up in pictures."""
+        if text not in self._facts:
+            self._facts[text] = facts_of(self.tell(text))
+        return self._facts[text]
+
+    def shown(self, image: int) -> Shown:
+        """What is known of an image that has a caption."""
+        if image not in self._shown:
+            self._shown[image] = shown_by(self.captions_of[image][0].truth)
+        return self._shown[image]
 
     def false_texts(
         self, text: str, of: Captioned, rng: random.Random, *, kinds: tuple[str, ...], most: int, part: bool = False

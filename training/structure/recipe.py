@@ -48,6 +48,11 @@ class StructureConfig(RecipeConfig):
     )
     negative_kinds: tuple[str, ...] = Field(KINDS, description="Kinds of false texts, of kg/scenes/negatives.py.")
     negatives_per_text: int = Field(1, ge=0, le=5, description="False texts of each text; 0: none.")
+    true_elsewhere: Literal["counted", "ignored"] = Field(
+        "counted",
+        description="Texts that are true of other pictures of a batch, by their scenes: counted as wrong for those, as "
+        "the papers do, or ignored.",
+    )
     task: str | None = Field(None, description="Not used: the set is published as task `text`.")
     accelerator: str = Field("cpu", description="Cached tokens are on the CPU.")
     threads: int = Field(1, ge=1, description="Of torch in training.")

@@ -16,12 +16,12 @@ from kg.scenes.parsing import parse_captions
 from kg.scenes.scene import Scene, Thing
 from kg.scenes.words import plural, searching_words, vocabulary
 
-__all__ = ["IS", "Told", "Triple", "Words", "told_by_parser", "triples_of"]
+__all__ = ["IS", "IS_NOT", "NUMBERS", "WITHOUT", "Told", "Triple", "Words", "told_by_parser", "triples_of"]
 
 Triple = tuple[str, str, str]
 
 IS, IS_NOT, WITHOUT = "is", "is not", "without"
-_NUMBERS = ("one", "two", "three", "four", "five", "six")
+NUMBERS = ("one", "two", "three", "four", "five", "six")
 _DENYING = frozenset({"not", "no", "without", "never"})
 _LONGEST = 4
 
@@ -43,7 +43,7 @@ class Words:
     def of_scenes(cls, scenes: Iterable[Scene]) -> Words:
         """Names with their plurals, attributes without their slots, predicates with other wordings of them."""
         names: set[str] = set()
-        attributes: set[str] = {*_NUMBERS}
+        attributes: set[str] = {*NUMBERS}
         predicates: set[str] = set()
         for scene in scenes:
             names.update(thing.name for thing in scene.objects)
