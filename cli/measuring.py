@@ -223,6 +223,7 @@ def _task(domain: str, task: str | None) -> str:
 
 def composition(
     seeds: Annotated[int, typer.Option(min=1, help="Training seeds; intervals are over them.")] = 5,
+    arm_seeds: Annotated[int, typer.Option(min=1, help="Seeds of ablations, at most.")] = 3,
     base: Annotated[
         str, typer.Option(help="Where all arms start: an image-text model that read no attribute.")
     ] = "korvai-small-objects",
@@ -249,6 +250,7 @@ def composition(
             context.settings(),
             base=base,
             seeds=seeds,
+            arm_seeds=arm_seeds,
             arms=chosen,
             split=split,
             overrides=parse_overrides(values or []),
