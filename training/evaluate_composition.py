@@ -149,8 +149,8 @@ def evaluate_composition(
 ) -> CompositionTable:
     """Train and measure every arm; finished ones are read off.
 
-    Headline arms get `seeds` seeds, ablations at most `arm_seeds`. `overrides` are settings of all arms; `again` measures
-    anew. Raises: what training and the suite raise.
+    Headline arms get `seeds` seeds, ablations at most `arm_seeds`. `overrides` are settings of all arms; `again`
+    measures anew. Raises: what training and the suite raise.
     """
     bench = _Bench(
         settings, base, images=images, items=items_per_part, split=split, overrides=overrides, reporter=reporter
