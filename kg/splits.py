@@ -15,7 +15,19 @@ import numpy as np
 
 from kg.errors import RecipeConfigError
 
-__all__ = ["CODES", "DEFAULT", "FRACTIONS", "GATE", "SPLITS", "TEST", "TRAIN", "VALID", "assign", "members"]
+__all__ = [
+    "CODES",
+    "DEFAULT",
+    "EXACT_BELOW_UNITS",
+    "FRACTIONS",
+    "GATE",
+    "SPLITS",
+    "TEST",
+    "TRAIN",
+    "VALID",
+    "assign",
+    "members",
+]
 
 SPLITS = ("train", "valid", "gate", "test")
 """Learning; early stop and temperature; promotion; result tables only. A code is an index into this."""
@@ -29,7 +41,8 @@ FRACTIONS: Mapping[str, tuple[float, float, float, float]] = MappingProxyType(
 )
 """Shares of train, valid, gate, test by preset."""
 
-_EXACT_BELOW_UNITS = 200
+EXACT_BELOW_UNITS = 200
+"""Fewer units than these get exact counts."""
 
 
 def assign(
@@ -58,7 +71,7 @@ def assign(
     cut = {unit for unit, code in codes.items() if code == TRAIN}
     free = places.keys() - codes.keys()
     strata = _strata(units, classes)
-    codes |= _divide(free, places, shares, strata, exact=classes is not None or len(places) < _EXACT_BELOW_UNITS)
+    codes |= _divide(free, places, shares, strata, exact=classes is not None or len(places) < EXACT_BELOW_UNITS)
     codes |= _divide(cut, places, _shares_of_train(shares, codes.values()), strata, exact=True)
     return np.fromiter((codes[unit] for unit in units), np.int8, len(units))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from kg.errors import EmptySplit, RecipeConfigError
 from kg.schema import EdgeType
-from kg.splits import DEFAULT, SPLITS, assign
+from kg.splits import DEFAULT, EXACT_BELOW_UNITS, SPLITS, assign
 
 __all__ = ["HELD_OUT", "LabelledImages", "first_classes", "keep_shots", "label_images", "leaking_edges"]
 
@@ -166,11 +166,20 @@ def _rows_of(class_keys: list[str], wanted: Sequence[str], label: str) -> np.nda
 def _splits(
     snapshot: Any, image_row: np.ndarray, *, split_name: str, rng_seed: int, fractions: Sequence[float]
 ) -> np.ndarray:
-    """Split names of the examples; a split that came with the images wins."""
-    supplied = [value or None for value in snapshot.images.split]
-    units = list(snapshot.images.sha256)
-    codes = assign(
-        units, name=split_name, seed=rng_seed, fractions=fractions, supplied=supplied if any(supplied) else None
+    """Split names of the examples; a split that came with the images wins.
+
+    Few examples are divided by themselves: else images without a class could take all the places in valid.
+    """
+    sha256, few = list(snapshot.images.sha256), np.unique(image_row)
+    rows = few if len(few) < EXACT_BELOW_UNITS else np.arange(len(sha256))
+    supplied = [snapshot.images.split[row] or None for row in rows]
+    codes = np.zeros(len(sha256), np.int8)
+    codes[rows] = assign(
+        [sha256[row] for row in rows],
+        name=split_name,
+        seed=rng_seed,
+        fractions=fractions,
+        supplied=supplied if any(supplied) else None,
     )
     return np.asarray(SPLITS, dtype=object)[codes[image_row]]
 
