@@ -230,7 +230,8 @@ def _images_step_s(world: World, graph: Graph, request: Request) -> float:
     """From the end of the step before, which encodes texts, to the end of the job."""
     job = queue.submit(world.settings, graph, request)
     steps = [step["step"] for step in json.loads(rows(graph, "MATCH (j:Job {id: $id}) RETURN j.plan", id=job)[0][0])]
-    while rows(graph, "MATCH (j:Job {id: $id}) RETURN j.step", id=job)[0][0] < steps.index("encode_images"):
+    ask, wanted = "MATCH (j:Job {id: $id}) RETURN coalesce(j.step, 0)", steps.index("encode_images")
+    while rows(graph, ask, id=job)[0][0] < wanted:
         time.sleep(0.05)
     started = time.perf_counter()
     ended = world.wait(job)
