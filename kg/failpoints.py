@@ -51,9 +51,12 @@ def reach(name: str) -> None:
 
 
 def _ask(folder: Path, name: str) -> None:
-    with suppress(OSError), (folder / "trace").open("r+", encoding="utf-8") as trace:
-        trace.seek(0, os.SEEK_END)
-        trace.write(f"{name}\n")
+    with suppress(OSError):
+        trace = os.open(folder / "trace", os.O_WRONLY | os.O_APPEND)  # only where it is; whole lines, whoever writes
+        try:
+            os.write(trace, f"{name}\n".encode())
+        finally:
+            os.close(trace)
     with suppress(OSError):
         if (folder / "kill").read_text(encoding="utf-8") == name:
             (folder / "kill").rename(folder / f"killed-{os.getpid()}")  # one of several processes succeeds

@@ -18,7 +18,7 @@ __all__ = ["Batch", "describe", "new_id", "write_about"]
 
 
 class Batch:
-    """One import. Nothing is recorded of one that writes nothing."""
+    """One import. Nothing is recorded of one that writes nothing, unless it ends what an earlier one left half-way."""
 
     def __init__(
         self, graph: Graph, store: Store, lease: Lease | None, *, domain: Domain, kind: str, source: str
@@ -45,11 +45,21 @@ class Batch:
         return self.journal
 
     def finish(self, *, state: str = "done") -> None:
-        """Close the batch's record."""
+        """Close the batch's record.
+
+        An import that was killed after its last row is `stopped`, and its repetition finds all there: that all is
+        there is recorded all the same, lest a curator takes the rows for left-overs.
+        """
+        if self.report.batch is None and self._lease is not None and state == "done" and self._left_half_way():
+            self.begin()
         if self.report.batch is not None:
             report = self.report
             counts = {"created": report.total_created, "updated": report.total_updated}
             self._graph.run("import/finish_batch", id=self.id, state=state, problems=len(report.problems), **counts)
+
+    def _left_half_way(self) -> bool:
+        about = {name: self._about[name] for name in ("kind", "source", "domain")}
+        return bool(self._graph.run("import/left_half_way", **about)[0]["stopped"])
 
     def problem(self, file: str, line: int, reason: str) -> None:
         """Report a row that is not taken."""

@@ -232,6 +232,28 @@ def test_killed_in_the_middle_finished_and_taken_back(
     assert counts(graph) == ({}, {}, 0)
 
 
+def test_killed_before_its_last_word_is_said_by_the_next(
+    settings: Settings, graph: Graph, store: Store, load
+) -> None:
+    environment = os.environ | {
+        "KORVAI_HOME": str(settings.home_dir), "KORVAI_STORE": str(settings.store_dir),
+        "KORVAI_ENVIRONMENT": "test", "KORVAI_FAILPOINT": "before import/finish_batch:kill",
+        "PYTHONPATH": str(Path.cwd()),
+    }  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", KILLED], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    (killed,) = graph.run("import/list_batches", limit=5)
+    assert load(small(), source="another").batch is None  # nothing to write, and not its record to end
+    report = load(small(), source="killed")
+    assert report.total_created == report.total_updated == 0
+    states = {row["id"]: row["state"] for row in graph.run("import/list_batches", limit=5)}
+    assert states == {killed["id"]: "stopped", report.batch: "done"}
+    assert load(small(), source="killed").batch is None
+    for batch in (report.batch, killed["id"]):
+        undo_import(graph, store, batch, reporter=SilentReporter())
+    assert counts(graph) == ({}, {}, 0)
+
+
 def test_all_or_nothing(graph: Graph, store: Store, load) -> None:
     load(GraphColumns(load_domain("artgraph"), {"Artist": pa.table({"key": ["a0"], "birth": [1800]})}, {}))
     before = graph.user_query("MATCH (n:Artist) RETURN properties(n)")[1]
