@@ -232,9 +232,7 @@ def test_killed_in_the_middle_finished_and_taken_back(
     assert counts(graph) == ({}, {}, 0)
 
 
-def test_killed_before_its_last_word_is_said_by_the_next(
-    settings: Settings, graph: Graph, store: Store, load
-) -> None:
+def test_killed_before_its_last_word_is_said_by_the_next(settings: Settings, graph: Graph, store: Store, load) -> None:
     environment = os.environ | {
         "KORVAI_HOME": str(settings.home_dir), "KORVAI_STORE": str(settings.store_dir),
         "KORVAI_ENVIRONMENT": "test", "KORVAI_FAILPOINT": "before import/finish_batch:kill",
