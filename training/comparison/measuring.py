@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from sklearn.model_selection import GroupKFold
 
+from kg.errors import EncoderError
 from kg.progress import Reporter, SilentReporter
 from kg.settings import Settings
 from kg.splits import SPLITS, assign
@@ -23,6 +24,7 @@ from training.changed_graph import with_splits, without
 from training.checkpoint import seed_all
 from training.choosing import fit_to_encoders
 from training.comparison.answers import Answers, judge
+from training.comparison.fine_tuned import fine_tuned_scores
 from training.comparison.rivals import head_scores, look_up_scores, node2vec_scores
 from training.comparison.variants import Variant
 from training.comparison.varied import KeptFeatures, Varied
@@ -41,7 +43,10 @@ FOLDS = 5
 _REST_OF_FOLD = (0.85, 0.10, 0.05, 0.0)
 _LOWEST = -1e4
 """A class without a finite score gets the lowest one that still has a softmax."""
-_GUESS_S = {"graphclip": 6.0, "own edges": 30.0, "probe": 3.0, "head": 20.0, "node2vec": 25.0, "unseen": 25.0}
+_GUESS_S = {
+    "graphclip": 6.0, "own edges": 30.0, "probe": 3.0, "head": 20.0, "fine-tuned": 40.0, "node2vec": 25.0,
+    "unseen": 25.0,
+}  # fmt: skip
 """An arm for a thousand images on one core, said before any arm of its kind is finished."""
 
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -69,12 +74,16 @@ class Bench:
         apart_by: str | None = None,
         reporter: Reporter | None = None,
     ) -> None:
-        """`apart_by`: the relation of items whose other ends no two splits may share, in the second division."""
+        """`apart_by`: the relation of items whose other ends no two splits may share, in the second division.
+
+        `has_tower`: whether the last block of the image tower can be trained.
+        """
         self.snapshot, self.reporter, self.apart_by = snapshot, reporter or SilentReporter(), apart_by
         store = Store(settings.store_dir)
         stored = features or StoredFeatures(store, image_spec=settings.vision_encoder, reporter=self.reporter)
         self.config = fit_to_encoders(config, stored, self.reporter) if isinstance(stored, StoredFeatures) else config
         self.features = KeptFeatures(stored)
+        self.has_tower = isinstance(stored, StoredFeatures) and _opens(stored, self.reporter)
         self.arms = Arms(store.runs / "evaluations", graph=f"{snapshot.domain.domain}/graphclip")
         self._encoders = self._fingerprints()
         self.images = len(snapshot.images.sha256)
@@ -151,10 +160,11 @@ class Bench:
             return trained(recipe, place).scores
         examples, feat = recipe.examples, recipe.image_feat[recipe.examples.image_row].numpy()
         score = self._rival(variant, recipe, snapshot, feat)
+        asked = {"look-up": examples.item_row, "fine-tuned": examples.image_row}.get(variant.method, feat)
 
         def scores(split: str) -> Pair:
             rows = examples.of(split)
-            found = score(examples.item_row[rows] if variant.method == "look-up" else feat[rows])
+            found = score(asked[rows])
             finite = np.maximum(np.nan_to_num(found, neginf=_LOWEST), _LOWEST)
             return torch.as_tensor(finite, dtype=torch.float64), torch.as_tensor(examples.class_row[rows])
 
@@ -172,6 +182,9 @@ class Bench:
             return linear_probe_scores(train, valid, n_classes=count)
         if variant.method == "head":
             return head_scores(train, valid, n_classes=count, rng_seed=config.rng_seed)
+        if variant.method == "fine-tuned":
+            with torch_threads(config.threads):
+                return fine_tuned_scores(self.features, snapshot, examples, rng_seed=config.rng_seed)
         if variant.method == "means":
             return lambda asked: config.scale * class_mean_scores(*train, asked, n_classes=count)
         if variant.method == "attributes":
@@ -194,6 +207,15 @@ class Bench:
 
     def _groups(self, item_row: np.ndarray) -> np.ndarray:
         return only_neighbour(self.snapshot, self.snapshot.domain.item, str(self.apart_by), item_row)
+
+
+def _opens(features: StoredFeatures, reporter: Reporter) -> bool:
+    try:
+        features.tail(1)
+    except EncoderError as error:
+        reporter.note(f"no fine-tuned vision head: {error}")
+        return False
+    return True
 
 
 def trained(recipe: GraphClip, place: Path) -> GraphClip:

@@ -18,7 +18,7 @@ from training.recipes.graphclip import Config
 
 __all__ = ["GRAPH", "HEADLINE", "NOISE", "NOISY", "SHARES", "Method", "Variant", "variants_of"]
 
-Method = Literal["graphclip", "probe", "head", "means", "attributes", "node2vec", "look-up"]
+Method = Literal["graphclip", "probe", "head", "fine-tuned", "means", "attributes", "node2vec", "look-up"]
 HEADLINE = "GraphCLIP"
 SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 NOISE = (0.1, 0.2, 0.3, 0.5)
@@ -59,6 +59,7 @@ def variants_of(config: Config, snapshot: Any) -> list[Variant]:
         Variant("linear probe", METHODS, "probe", plain),
         *[Variant("linear probe on readings", METHODS, "probe")] * reads,
         Variant("trained head on frozen features", METHODS, "head", plain),
+        Variant("fine-tuned vision head", METHODS, "fine-tuned", plain),
         Variant("class means", METHODS, "means", plain),
         *[Variant("attribute matching", METHODS, "attributes", plain)] * phrases,
         *[Variant("attribute matching by readings", METHODS, "attributes")] * (phrases and reads),
