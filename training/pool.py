@@ -16,15 +16,26 @@ from PIL import Image
 
 from kg.errors import EmptySplit
 from kg.progress import Reporter, SilentReporter
-from kg.rendering import SLOTS, caption, render, rng_for, sample_open_look
+from kg.rendering import SLOTS, Rendering, caption, render, rng_for, sample_open_look
+from kg.rendering.scene import side_of
+from kg.rendering.slots import MOTIFS
 
-__all__ = ["SHARD_IMAGES", "STORED_PX", "Pool", "Shard", "render_shard"]
+__all__ = ["PLACES", "SHARD_IMAGES", "STORED_PX", "UNKNOWN", "Pool", "Shard", "render_shard"]
 
 SHARD_IMAGES = 2048
 STORED_PX = 128
 _DRAWN_PX = (128, 176, 224, 224, 224)
 """Pictures are drawn at these, most at the importer's: a weave looks different at each once it is made smaller."""
 _WAYS_DOWN = (Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)
+_DIRECTIONS = ("above", "below", "left of", "right of")
+_ANOTHER = "another motif"
+PLACES = (
+    *((a, side, b) for a, b in (("border", "body"), ("pallu", "body"), ("border", "pallu")) for side in _DIRECTIONS),
+    *((motif, side, _ANOTHER) for motif in MOTIFS for side in _DIRECTIONS),
+)
+"""How things may stand to each other: each pair of regions, and each motif to one of another kind."""
+UNKNOWN = -1
+_PLACES_FILE = "places.npy"
 _CAPTION_KINDS = ("attributes", "attributes", "scene")
 _OBJECT_CAPTION_KINDS = ("objects", "objects")
 
@@ -33,7 +44,8 @@ _OBJECT_CAPTION_KINDS = ("objects", "objects")
 class Shard:
     """2,048 rendered sarees.
 
-    Shapes: images (n, 128, 128, 3) uint8 RGB, memory-mapped; labels (n, slots) int64; visible (n, slots) bool;
+    Shapes: images (n, 128, 128, 3) uint8 RGB, memory-mapped; labels (n, slots) int64; visible (n, slots) bool; places
+    (n, PLACES) int8, 1 where it is so, 0 where not, UNKNOWN where not both are in sight;
     captions and object_captions: n lists each, true sentences about everything, and about the names of things alone.
     """
 
@@ -50,6 +62,12 @@ class Shard:
     @cached_property
     def visible(self) -> np.ndarray:
         return np.load(self.path / "visible.npy")
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        if not (self.path / _PLACES_FILE).is_file():
+            raise EmptySplit(f"{self.path} was rendered without places; render into an empty --cache folder")
+        return np.load(self.path / _PLACES_FILE)
 
     @cached_property
     def captions(self) -> list[list[str]]:
@@ -114,12 +132,27 @@ def _reduced(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize((STORED_PX, STORED_PX), way, reducing_gap=None))
 
 
+def _places(rendering: Rendering) -> list[int]:
+    """Which of PLACES are so."""
+    things = rendering.scene.objects
+    names = {thing.name for thing in things}
+    pairs = ((one, other) for one in things for other in things if one.name != other.name)
+    stand = {(one.name, side_of(one, other), other.name) for one, other in pairs}
+    motifs, said = sorted(names & set(MOTIFS)), []
+    for one, side, other in PLACES:
+        others = [name for name in (motifs if other == _ANOTHER else [other]) if name in names and name != one]
+        known = one in names and others
+        said.append(any((one, side, name) in stand for name in others) if known else UNKNOWN)
+    return said
+
+
 class _Drawn:
     """A shard in memory."""
 
     def __init__(self, images: int) -> None:
         self.pictures = np.empty((images, STORED_PX, STORED_PX, 3), np.uint8)
         self.labels, self.visible = np.zeros((images, len(SLOTS)), np.int8), np.zeros((images, len(SLOTS)), bool)
+        self.places = np.zeros((images, len(PLACES)), np.int8)
         self.captions: list[list[str]] = []
         self.object_captions: list[list[str]] = []
 
@@ -128,6 +161,7 @@ class _Drawn:
         self.pictures[i] = _reduced(rendering.image, rng)
         self.labels[i] = [values.index(rendering.look[slot]) for slot, values in SLOTS.items()]
         self.visible[i] = [slot in rendering.visible for slot in SLOTS]
+        self.places[i] = _places(rendering)
         self.captions.append([caption(rendering, rng, kind=kind) for kind in _CAPTION_KINDS])
         self.object_captions.append([caption(rendering, rng, kind=kind) for kind in _OBJECT_CAPTION_KINDS])
 
@@ -137,6 +171,7 @@ class _Drawn:
         np.save(temporary / "images.npy", self.pictures)
         np.save(temporary / "labels.npy", self.labels)
         np.save(temporary / "visible.npy", self.visible)
+        np.save(temporary / _PLACES_FILE, self.places)
         (temporary / "captions.json").write_text(json.dumps(self.captions), encoding="utf-8")
         (temporary / "object_captions.json").write_text(json.dumps(self.object_captions), encoding="utf-8")
         if place.is_dir():

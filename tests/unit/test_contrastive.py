@@ -8,14 +8,15 @@ import torch
 import torch.nn.functional as F
 
 from kg.errors import EmptySplit, RecipeConfigError
-from kg.rendering import SLOTS, load_craft
+from kg.rendering import SLOTS, load_craft, render, rng_for, sample_open_look
+from kg.rendering.slots import MOTIFS
 from training.checkpoint import load_checkpoint, seed_all
 from training.engine import fit
 from training.losses.contrastive import info_nce, masked_cross_entropy, naming_loss, slot_scores
 from training.phrases import attribute_phrases, phrase_corpus
-from training.pool import STORED_PX, Pool, render_shard
+from training.pool import _DRAWN_PX, PLACES, STORED_PX, UNKNOWN, Pool, render_shard
 from training.pretrain import MODEL_DIR
-from training.recipes.contrastive import Config, Contrastive, Pools, encode_tokens
+from training.recipes.contrastive import Config, Contrastive, Pools, _place_loss, encode_tokens
 
 
 def _unit(rows, dim, seed):
@@ -101,6 +102,38 @@ def test_shards_are_whole_and_true(pools):
     assert all(len(values) > shard.labels[:, i].max() for i, values in enumerate(SLOTS.values()))
     assert not np.array_equal(shard.images[0], pools.valid.shards()[0].images[0])
     assert [p.name for p in pools.train.path.iterdir()] == ["00000"]
+
+
+def test_places_are_what_the_scene_says_and_pools_without_them_are_named(pools, tmp_path):
+    shard, known = pools.train.shards()[0], 0
+    assert shard.places.shape == (48, len(PLACES))
+    for row in range(12):
+        rng = rng_for("checkpoint", row)
+        scene = render(sample_open_look(rng), rng, size_px=int(rng.choice(_DRAWN_PX))).scene
+        names = {thing.name for thing in scene.objects}
+        for (one, side, other), said in zip(PLACES, shard.places[row].tolist(), strict=True):
+            others = (names & set(MOTIFS)) - {one} if other == "another motif" else names & {other}
+            so = any(scene.holds(one, side, name) for name in others)
+            assert said == (UNKNOWN if one not in names or not others else so)
+            known += said != UNKNOWN
+    assert known > 50
+    (tmp_path / "00000").mkdir()
+    with pytest.raises(EmptySplit, match="without places"):
+        _ = Pool(tmp_path).shards()[0].places
+
+
+def test_places_are_learnt_where_they_weigh_and_cost_nothing_where_not(pools, small_shards):
+    with_them, without = _recipe(pools, place_weight=1.0), _recipe(pools)
+    losses = []
+    for recipe in (with_them, without):
+        recipe.start_epoch(0)
+        batch = next(iter(recipe.train_batches(0, torch.Generator().manual_seed(1), 0)))
+        losses.append(recipe.training_step(batch)[0])
+    assert set(losses[0]) - set(losses[1]) == {"place_loss"}
+    logits, places = torch.tensor([[2.0, -1.0, 5.0]]), torch.tensor([[1, 0, UNKNOWN]], dtype=torch.int8)
+    slow = (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1))) / 2
+    assert float(_place_loss(logits, places)) == pytest.approx(slow)
+    assert float(_place_loss(logits, torch.full((1, 3), UNKNOWN, dtype=torch.int8))) == 0.0
 
 
 def test_empty_pool_says_what_to_do(tmp_path):

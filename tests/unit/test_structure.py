@@ -262,6 +262,51 @@ def test_what_scenes_show_is_what_the_renderer_says_of_them():
     assert len([1 for shows, _ in found if not shows]) > 0.5 * len(found)
 
 
+def test_false_forms_of_facts_are_made_of_what_is_there_and_are_false():
+    turned = dict(shown_by(SCENE).turned())
+    assert turned[("peacock", "above", "lotus")] == (("lotus", "above", "peacock"),)
+    assert turned[("peacock", "on", "body")] == (("border", "on", "body"), ("lotus", "on", "body"))
+    assert ("border", "is", "red") in turned[("body", "is", "red")]
+    assert turned[("body", "above", "border")] == (("border", "above", "body"),)
+    shown = shown_by(SCENE)
+    for (head, relation, tail), forms in turned.items():
+        fact = (head, tail) in shown.attributed if relation == "is" else (head, relation, tail) in shown.related
+        assert fact and not any(form in shown.related or form[::2] in shown.attributed for form in forms)
+
+
+def test_facts_of_a_batch_are_those_of_its_pictures(encoder, data):
+    inputs, rows = Inputs(encoder.clip.tokenizer, data), data.of("train")
+    batch = make_batch(rows, data, inputs, plan=Plan(triples=True, facts=3), rng=random.Random(0))
+    assert batch["fact"].shape == batch["turned"].shape == (3 * len(rows), 1, 3, 4)
+    assert not (batch["fact"] == batch["turned"]).flatten(1).all(1).any()
+    for n, fact, false in zip(batch["fact_image"].tolist(), batch["fact"], batch["turned"], strict=True):
+        known = {inputs.facts([one]).numpy().tobytes(): forms for one, forms in data.turned(int(rows[n]))}
+        forms = {inputs.facts([form]).numpy().tobytes() for form in known[fact.numpy().tobytes()]}
+        assert false.numpy().tobytes() in forms
+    partly = captioned(data.tokens)
+    partly.captions[:] = [caption._replace(whole=False) for caption in partly.captions]
+    assert not partly.turned(0), "what is not told of a picture may be true of it all the same"
+    silent = captioned(data.tokens, may_say=lambda text: "above" not in text and text != "red border")
+    kept = dict(silent.turned(0))
+    assert not any(fact[1] == "above" for fact in kept) and ("border", "is", "red") not in kept[("body", "is", "red")]
+
+
+def test_the_loss_of_facts_is_its_equation_written_as_a_loop(data, encoder):
+    config = Config(scene_facts=2, facts_weight=0.5, precision="32-true")
+    recipe = built(StructureClip, config, data, encoder)
+    batch = next(recipe.train_batches(0, torch.Generator().manual_seed(0), 0))
+    image = recipe.net.images(batch["image"])
+    slow = 0.0
+    for n, fact, false in zip(batch["fact_image"].tolist(), batch["fact"], batch["turned"], strict=True):
+        true, wrong = (float((image[n] @ recipe.net.knowledge(one[None])[0]).detach()) for one in (fact, false))
+        slow += 0.5 * math.log1p(math.exp(float(recipe.net.scale().detach()) * (wrong - true))) / len(batch["fact"])
+    found = recipe.training_step(batch)[0]
+    assert float(found["facts_loss"].detach()) == pytest.approx(slow, rel=1e-4)
+    none = built(StructureClip, Config(precision="32-true"), data, encoder)
+    batch = next(none.train_batches(0, torch.Generator().manual_seed(0), 0))
+    assert not len(batch["fact"]) and "facts_loss" not in none.training_step(batch)[0]
+
+
 def test_what_must_not_be_said_is_in_no_false_text(data):
     quiet = captioned(data.tokens, may_say=lambda text: "black" not in text)
     for seed in range(10):

@@ -23,7 +23,7 @@ from kg.errors import EmptySplit, RecipeConfigError
 from kg.rendering.slots import SLOTS
 from training.losses.contrastive import info_nce, masked_cross_entropy, naming_loss, slot_scores
 from training.phrases import attribute_phrases
-from training.pool import SHARD_IMAGES, STORED_PX, Pool, Shard
+from training.pool import PLACES, SHARD_IMAGES, STORED_PX, UNKNOWN, Pool, Shard
 from training.registry import Batch, RecipeConfig, recipe
 
 __all__ = ["Config", "Contrastive", "Pools", "encode_tokens"]
@@ -62,6 +62,10 @@ class Config(RecipeConfig):
     head_weight: float = Field(1.0, ge=0, description="Weight of the linear heads.")
     prototype_weight: float = Field(1.0, ge=0, description="Weight of images against prototypes.")
     naming_weight: float = Field(1.0, ge=0, description="Weight of phrases against prototypes.")
+    place_weight: float = Field(0.0, ge=0, description="Weight of a linear head that tells how things stand.")
+    position_weight: float = Field(
+        0.0, ge=0, description="Weight of linear heads that tell where a patch is, before the last block."
+    )
     named_slots: tuple[str, ...] | None = Field(
         None, description="Slots whose values texts name, so that phrases are read; all where absent."
     )
@@ -83,7 +87,7 @@ class Pools:
 
 
 class _Net(nn.Module):
-    """The open_clip model, the linear heads, the prototypes, and the scale of the attribute phrases."""
+    """The open_clip model, the linear heads (slots, places), the prototypes, and the scale of the attribute phrases."""
 
     def __init__(self, clip: nn.Module) -> None:
         super().__init__()
@@ -92,12 +96,33 @@ class _Net(nn.Module):
         self.prototypes = nn.Parameter(
             F.normalize(torch.randn(sum(_SIZES), clip.visual.head.proj.out_features), dim=-1)
         )
+        self.places = nn.Linear(clip.visual.head.proj.out_features, len(PLACES))
+        grid = clip.visual.trunk.patch_embed.grid_size
+        rows, columns = torch.meshgrid(*map(torch.arange, grid), indexing="ij")
+        self.register_buffer("grid", torch.stack([rows.flatten(), columns.flatten()]), persistent=False)
+        self.where = nn.ModuleList(nn.Linear(clip.visual.trunk.embed_dim, cells) for cells in grid)
         self.phrase_logit_scale = nn.Parameter(torch.tensor(np.log(30.0), dtype=torch.float32))
 
     def images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Trunk features and unit embeddings. Shapes: (n, 3, 112, 112) -> (n, width), (n, dim)."""
         feat = self.clip.visual.trunk(pixels)
         return feat, F.normalize(self.clip.visual.head(feat).float(), dim=-1)
+
+    def images_and_positions(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, and the cross-entropy of telling each patch's row and column before the last block.
+
+        A tower that only ever had to say what there is forgets where, and then no last block learns directions.
+        """
+        trunk = self.clip.visual.trunk
+        tokens, (entering,) = trunk.forward_intermediates(
+            pixels, indices=[len(trunk.blocks) - 2], output_fmt="NLC", norm=False
+        )
+        feat = trunk.forward_head(tokens)
+        lost = [
+            F.cross_entropy(head(entering).float().flatten(0, 1), cells.repeat(len(pixels)))
+            for head, cells in zip(self.where, self.grid, strict=True)
+        ]
+        return feat, F.normalize(self.clip.visual.head(feat).float(), dim=-1), torch.stack(lost).mean()
 
     def texts(self, tokens: Tensor) -> Tensor:
         """Unit embeddings. Shapes: (n, context) -> (n, dim)."""
@@ -108,7 +133,7 @@ class _Net(nn.Module):
 class Contrastive:
     """Image-text pre-training on rendered sarees of no cluster."""
 
-    data_keys: ClassVar[tuple[str, ...]] = ("image", "label", "visible", "caption", "phrase")
+    data_keys: ClassVar[tuple[str, ...]] = ("image", "label", "visible", "caption", "phrase", "places")
     primary_metric: ClassVar[str] = "phrase_mean"
     greater_is_better: ClassVar[bool] = True
     images_depend_on_classes: ClassVar[bool] = False
@@ -170,7 +195,11 @@ class Contrastive:
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Losses: caption, phrase, head, prototype and naming. Shapes: scalars."""
         net, config = self._net, self.config
-        feat, image = net.images(batch["image"].to(memory_format=torch.channels_last))
+        pixels, lost = batch["image"].to(memory_format=torch.channels_last), None
+        if config.position_weight:
+            feat, image, lost = net.images_and_positions(pixels)
+        else:
+            feat, image = net.images(pixels)
         prototypes, scale = F.normalize(net.prototypes, dim=-1), net.phrase_logit_scale.exp().clamp(max=100)
         label, visible = batch["label"], batch["visible"]
 
@@ -181,6 +210,10 @@ class Contrastive:
             "head_loss": config.head_weight * reading(net.heads(feat).float().split(_SIZES, 1)),
             "prototype_loss": config.prototype_weight * reading(slot_scores(image, prototypes, _SIZES, scale=scale)),
         }
+        if lost is not None:
+            losses["position_loss"] = config.position_weight * lost
+        if config.place_weight:
+            losses["place_loss"] = config.place_weight * _place_loss(net.places(scale * image), batch["places"])
         report = {"phrase_scale": float(scale.detach())}
         if not len(batch["phrase"]):
             return losses, report
@@ -264,7 +297,13 @@ class Contrastive:
             "visible": torch.from_numpy(np.stack([shards[s].visible[r] for s, r in zip(shard, row, strict=True)])),
             "caption": caption,
             "phrase": phrase,
+            "places": self._places(shard, row),
         }
+
+    def _places(self, shard: np.ndarray, row: np.ndarray) -> Tensor:
+        if not self.config.place_weight:
+            return torch.zeros(len(row), 0, dtype=torch.int8)  # older pools have none
+        return torch.from_numpy(np.stack([self._shards[s].places[r] for s, r in zip(shard, row, strict=True)]))
 
     def _texts(self, shard: np.ndarray, row: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Tokens of a caption for the batch's first images, and of one phrasing of every value of a named slot."""
@@ -327,6 +366,13 @@ def _check_slots(setting: str, slots: Iterable[str]) -> None:
     unknown = sorted(set(slots) - set(SLOTS))
     if unknown:
         raise RecipeConfigError(f"{setting} names {', '.join(unknown)}; the slots are {', '.join(SLOTS)}")
+
+
+def _place_loss(logits: Tensor, places: Tensor) -> Tensor:
+    """Binary cross-entropy where it is known. Shapes: (n, places) and (n, places) int8 -> ()."""
+    known = places != UNKNOWN
+    each = F.binary_cross_entropy_with_logits(logits.float(), places.clamp(min=0).to(torch.float32), reduction="none")
+    return (each * known).sum() / known.sum().clamp(min=1)
 
 
 def _one(variants: np.ndarray, draw: int) -> np.ndarray:

@@ -13,6 +13,9 @@ In both every sentence, true or false, is read by the same reader when it is sco
 `negatives_per_text: 0`; both give the plain fine-tuned model. `false_texts: choices` with `knowledge_weight: 0` is
 NegCLIP: false texts as further choices of InfoNCE.
 
+`scene_facts` is ours: beside its caption a picture learns from single triples of its scene, each against a false form,
+L = mean softplus(s (<u, k_false> - <u, k_true>)), k the knowledge of one triple, s the scale.
+
 Reference: Huang et al. 2024, "Structure-CLIP: Towards Scene Graph Knowledge to Enhance Multi-modal Structured
 Representations"; Yuksekgonul et al. 2023 (NegCLIP).
 """
@@ -23,6 +26,7 @@ from functools import partial
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -45,6 +49,13 @@ class Config(StructureConfig):
     knowledge_layers: int = Field(2, ge=1, le=12, description="Transformer layers over the triples.")
     margin: float = Field(0.2, ge=0, description="Between true and false texts, in cosines.")
     hinge_weight: float = Field(1.0, ge=0, description="Of the margin beside InfoNCE.")
+    scene_facts: int = Field(
+        0,
+        ge=0,
+        le=32,
+        description="Triples of each picture's scene a step, each beside a false form of it; not the paper's.",
+    )
+    facts_weight: float = Field(1.0, ge=0, description="Of those triples.")
 
 
 @recipe("structureclip", Config)
@@ -66,15 +77,23 @@ class StructureClip(CaptionRecipe):
         config = self.config
         ignore = config.true_elsewhere == "ignored"
         triples = config.knowledge_weight > 0
-        return Plan(0, config.negatives_per_text, config.negative_kinds, triples=triples, ignore=ignore)
+        facts = config.scene_facts if triples else 0
+        return Plan(0, config.negatives_per_text, config.negative_kinds, triples=triples, ignore=ignore, facts=facts)
 
     def losses(self, batch: Batch, image: Tensor, text: Tensor, false: Tensor) -> dict[str, Tensor]:
-        """Pictures against texts, and true against false texts."""
-        return (self._as_in_code if self.config.form == "code" else self._as_in_paper)(batch, image, text, false)
+        """Pictures against texts, true against false texts, and facts of scenes against false ones."""
+        losses = (self._as_in_code if self.config.form == "code" else self._as_in_paper)(batch, image, text, false)
+        return losses | ({"facts_loss": self._of_facts(batch, image)} if len(batch["fact"]) else {})
+
+    def _of_facts(self, batch: Batch, image: Tensor) -> Tensor:
+        """Ours: a picture is nearer to a triple of its scene than to a false form of it."""
+        both = self.net.knowledge(torch.cat([batch["fact"], batch["turned"]]))
+        true, false = (image[batch["fact_image"]] * part for part in both.split(len(batch["fact"])))
+        return self.config.facts_weight * F.softplus(self.net.scale() * (false - true).sum(1)).mean()
 
     def _as_in_paper(self, batch: Batch, image: Tensor, text: Tensor, false: Tensor) -> dict[str, Tensor]:
         config, ignored = self.config, batch["ignored"]
-        text, false = self._known(batch, text, false)
+        text, false = self.known(batch, text, false)
         contrast = partial(image_text_graph_loss, image, text, batch["belongs"], scale=self.net.scale())
         if config.false_texts == "choices":
             return {"choice_loss": contrast(false=false, ignored=ignored)}
@@ -91,13 +110,6 @@ class StructureClip(CaptionRecipe):
         if len(false):
             losses["hinge_loss"] = self.config.hinge_weight * self._margin(batch, image, text, false, margin=margin / 2)
         return losses
-
-    def _known(self, batch: Batch, text: Tensor, false: Tensor) -> tuple[Tensor, Tensor]:
-        """True and false texts with what their triples add."""
-        if self.net.knowledge is None:
-            return text, false
-        both = self.net.with_knowledge(torch.cat([text, false]), batch["triples"])
-        return both[: len(text)], both[len(text) :]
 
     def _margin(
         self, batch: Batch, image: Tensor, text: Tensor, false: Tensor, *, margin: float | None = None

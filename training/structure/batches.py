@@ -14,14 +14,18 @@ from kg.scenes.negatives import KINDS
 from training.registry import Batch
 from training.structure.captioned import Captioned, CaptionedImages
 from training.structure.subgraphs import subgraph_texts
-from training.structure.telling import triples_of
+from training.structure.telling import Triple, triples_of
 
 __all__ = ["KEYS", "Inputs", "Plan", "make_batch"]
 
-KEYS = ("image", "text", "belongs", "false", "false_of", "false_image", "ignored", "triples")
+KEYS = (
+    "image", "text", "belongs", "false", "false_of", "false_image", "ignored", "triples",
+    "fact", "turned", "fact_image",
+)  # fmt: skip
 """`image` tokens (n, tokens, width); `text` (K, context); `belongs` (n, K) bool; `false` (m, context), each the false
 form of text `false_of` (m,) of image `false_image` (m,); `ignored` (n, K + m) bool, texts and false texts that are true
-of an image that they do not come from; `triples` (K + m, triples, 3, tokens), or empty."""
+of an image that they do not come from; `triples` (K + m, triples, 3, tokens), or empty; `fact` (f, 1, 3, tokens),
+triples that image `fact_image` (f,) shows, and `turned` (f, 1, 3, tokens), a false form of each."""
 
 _TRIPLES, _WORD_TOKENS = 8, 4
 
@@ -35,6 +39,8 @@ class Plan(NamedTuple):
     triples: bool = False
     ignore: bool = False
     """Whether it is looked up which texts are true of other pictures of the batch."""
+    facts: int = 0
+    """Of each picture's scene, beside its caption."""
 
 
 class Inputs:
@@ -62,8 +68,16 @@ class Inputs:
         return torch.stack([self._triples[text] for text in texts]) if texts else none
 
     def _of(self, text: str) -> Tensor:
-        found = torch.zeros(_TRIPLES, 3, _WORD_TOKENS, dtype=torch.long)
-        for n, triple in enumerate(triples_of(self._data.tell(text))[:_TRIPLES]):
+        return self._spelled(triples_of(self._data.tell(text))[:_TRIPLES], room=_TRIPLES)
+
+    def facts(self, triples: Sequence[Triple]) -> Tensor:
+        """Shapes: -> (triples, 1, 3, tokens) int64."""
+        none = torch.zeros(0, 1, 3, _WORD_TOKENS, dtype=torch.long)
+        return torch.stack([self._spelled([triple], room=1) for triple in triples]) if triples else none
+
+    def _spelled(self, triples: Sequence[Triple], *, room: int) -> Tensor:
+        found = torch.zeros(room, 3, _WORD_TOKENS, dtype=torch.long)
+        for n, triple in enumerate(triples):
             for place, word in enumerate(triple):
                 ids = self._word(word)
                 found[n, place, : len(ids)] = torch.tensor(ids)
@@ -96,6 +110,7 @@ def make_batch(rows: np.ndarray, data: CaptionedImages, inputs: Inputs, *, plan:
         if wrong not in known  # false of its own picture, but another one brought these very words
     ]
     wrong = [text for _, text in false]
+    told = [(n, *one) for n, row in enumerate(rows) for one in _facts(data, int(row), plan.facts, rng)]
     belongs = _belongs(texts, len(rows))
     return {
         "image": torch.from_numpy(data.tokens[np.asarray(rows)].astype(np.float32)),
@@ -106,7 +121,16 @@ def make_batch(rows: np.ndarray, data: CaptionedImages, inputs: Inputs, *, plan:
         "false_image": torch.tensor([texts[k].image for k, _ in false], dtype=torch.long),
         "ignored": _true_elsewhere(rows, [*said, *wrong], belongs, data, look=plan.ignore),
         "triples": inputs.triples([*said, *wrong] if plan.triples else []),
+        "fact": inputs.facts([fact for _, fact, _ in told]),
+        "turned": inputs.facts([form for *_, form in told]),
+        "fact_image": torch.tensor([n for n, *_ in told], dtype=torch.long),
     }
+
+
+def _facts(data: CaptionedImages, image: int, most: int, rng: random.Random) -> list[tuple[Triple, Triple]]:
+    """Some of what a picture shows, each beside one false form."""
+    known = data.turned(image) if most else []
+    return [(fact, rng.choice(forms)) for fact, forms in rng.sample(known, min(most, len(known)))]
 
 
 def _texts(n: int, captions: Sequence[Captioned], data: CaptionedImages, plan: Plan, rng: random.Random) -> list[_Text]:

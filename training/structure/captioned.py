@@ -15,7 +15,7 @@ from kg.scenes.negatives import make_negatives
 from kg.scenes.plausible import Plausible
 from kg.scenes.scene import Scene
 from training.structure.shown import Facts, Shown, facts_of, shown_by
-from training.structure.telling import Told, Words, told_by_parser
+from training.structure.telling import IS, Told, Triple, Words, told_by_parser
 
 __all__ = ["Captioned", "CaptionedImages"]
 
@@ -54,6 +54,7 @@ class CaptionedImages:
     _told: dict[str, Told] = field(default_factory=dict)
     _facts: dict[str, Facts] = field(default_factory=dict)
     _shown: dict[int, Shown] = field(default_factory=dict)
+    _turned: dict[int, list[tuple[Triple, tuple[Triple, ...]]]] = field(default_factory=dict)
 
     @cached_property
     def captions_of(self) -> dict[int, list[Captioned]]:
@@ -87,6 +88,20 @@ class CaptionedImages:
         if image not in self._shown:
             self._shown[image] = shown_by(self.captions_of[image][0].truth)
         return self._shown[image]
+
+    def turned(self, image: int) -> list[tuple[Triple, tuple[Triple, ...]]]:
+        """What an image shows, each fact with its false forms; nothing where not all of it is known, and nothing that
+        training must not say."""
+        if image not in self._turned:
+            known = self.captions_of[image][0]
+            facts = self.shown(image).turned() if known.whole else []
+            said = [(fact, tuple(form for form in forms if self._may_tell(form))) for fact, forms in facts]
+            self._turned[image] = [(fact, forms) for fact, forms in said if forms and self._may_tell(fact)]
+        return self._turned[image]
+
+    def _may_tell(self, triple: Triple) -> bool:
+        head, relation, tail = triple
+        return self.may_say(f"{tail} {head}" if relation == IS else f"{head} {relation} {tail}")
 
     def false_texts(
         self, text: str, of: Captioned, rng: random.Random, *, kinds: tuple[str, ...], most: int, part: bool = False

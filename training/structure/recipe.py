@@ -84,6 +84,13 @@ class CaptionRecipe:
         """Losses of plain vectors. Shapes: image (n, dim), text (K, dim), false (m, dim)."""
         raise NotImplementedError
 
+    def known(self, batch: Batch, text: Tensor, false: Tensor) -> tuple[Tensor, Tensor]:
+        """True and false texts with what their triples add, where triples are read."""
+        if self.net.knowledge is None:
+            return text, false
+        both = self.net.with_knowledge(torch.cat([text, false]), batch["triples"])
+        return both[: len(text)], both[len(text) :]
+
     # -- the protocol --------------------------------------------------------------------------------------------------
 
     def build(self, snapshot: Any, encoders: Any) -> None:

@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 from kg.rendering.scene import side_of
 from kg.scenes.scene import Scene
-from training.structure.telling import IS_NOT, NUMBERS, WITHOUT, Told, Triple
+from training.structure.telling import IS, IS_NOT, NUMBERS, WITHOUT, Told, Triple
 
 __all__ = ["Facts", "Shown", "facts_of", "shown_by"]
 
+_ON = ("on",)
+"""Whose reverse nobody would believe."""
 _WHOLE = "saree"
 """What a scene is of; it is no thing in it."""
 
@@ -45,6 +47,24 @@ class Shown(NamedTuple):
             and facts.related <= self.related
             and all(self._lacks(*triple) for triple in facts.denied)
         )
+
+    def turned(self) -> list[tuple[Triple, tuple[Triple, ...]]]:
+        """Each attribute and relation with its false forms; facts without one are left out.
+
+        They are made of what is there: the ends swapped where two things stand to each other, else another thing of the
+        picture in the place of the first.
+        """
+        so = sorted({(name, IS, value) for name, value in self.attributed} | self.related)
+        found = []
+        for head, relation, tail in so:
+            swapped = [(tail, relation, head)] if tail in self.names and relation not in _ON else []
+            others = [(other, relation, tail) for other in sorted(self.names) if other not in (head, tail)]
+            false = tuple(form for form in swapped or others if form not in self.related and self._denies(form))
+            found += [((head, relation, tail), false)] if false else []
+        return found
+
+    def _denies(self, triple: Triple) -> bool:
+        return triple[1] != IS or (triple[0], triple[2]) not in self.attributed
 
     def _lacks(self, name: str, how: str, what: str) -> bool:
         if how == WITHOUT:
