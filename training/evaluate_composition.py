@@ -100,12 +100,12 @@ class CompositionTable:
         return [f"- {words}: {_told(values)}" for _, words, values in self.comparisons()]
 
     def _beside(self) -> Iterator[str]:
-        """What publishing without triples costs, and the curve of mixed weights."""
+        """What the triples of texts are worth, and the curve of mixed weights."""
         if found := self.figures.get(STRUCTURE):
             told = ", ".join(
                 f"{name.replace('_', ' ')} {_told([f[_PLAIN + name] for f in found])}" for name in _SHOWN[:2]
             )
-            yield f"- {STRUCTURE} as published, its texts without their triples: {told}"
+            yield f"- {STRUCTURE} asked without the triples of texts: {told}"
         if found := self.figures.get(MOSAIC):
             told = "; ".join(
                 f"{share:g}: {_told([f[f'{_CURVE}{share}/preferred'] for f in found])} preferred, "

@@ -1,7 +1,7 @@
 """How do recipes without classes end: what is measured of them, and how are they published for searches by text?
 
-What is published is the image-text model alone: a searched text is compared by the text tower, without the triples that
-the knowledge encoder of structureclip adds; docs/results/structure.md says what that costs.
+What is published is the image-text model with what reads the triples of texts, so that a searched text gets the vector
+that it has in the recipe.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def publish_texts(
     recipe.module().eval()
     tower_dir = folder.path / "tower"
     if not is_whole(tower_dir):
-        ImageTower(recipe.trained_encoder()).save(tower_dir)
+        ImageTower(recipe.trained_encoder(), knowledge=recipe.knowledge()).save(tower_dir)
     readable = np.flatnonzero(recipe.data.readable)
     vectors = recipe.encode_images(recipe.data.tokens[readable]).numpy()
     metrics = folder.metrics()

@@ -1,7 +1,7 @@
 """How does a published version turn a picture, or a text, into its vector, without the code that trained it?
 
-A tower is a folder: the encoder with its weights, what reads its features by phrases, the projections on top, and a
-manifest with the hash of every file.
+A tower is a folder: the encoder with its weights, what reads its features by phrases, the projections on top, what
+reads triples in texts, and a manifest with the hash of every file.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kg.encoders.asking import Questions
 from kg.encoders.image import ImageEncoder, load_image_encoder
+from kg.encoders.knowledge import Knowledge
 from kg.encoders.readings import Readings, read_images
 from kg.encoders.text import text_tower_of
 from kg.errors import DimensionMismatch, EncoderError, StoreError
@@ -50,8 +51,9 @@ class ImageTower:
         readings: Readings | Questions | None = None,
         projection: np.ndarray | None = None,
         text_projection: np.ndarray | None = None,
+        knowledge: Knowledge | None = None,
     ) -> None:
-        self.encoder, self.readings = encoder, readings
+        self.encoder, self.readings, self.knowledge = encoder, readings, knowledge
         self._width = encoder.dim if readings is None else readings.width
         self.projection = _matrix(projection, encoder.name, self._width)
         self.text_projection = _matrix(text_projection, encoder.name, encoder.dim)
@@ -92,7 +94,7 @@ class ImageTower:
         return _projected(read_images(self.readings, features), self.projection)
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors of texts in the images' space. Shapes: texts -> (n, dim) float32.
+        """Unit vectors of texts in the images' space, with what their triples add. Shapes: texts -> (n, dim) float32.
 
         Raises: EncoderError where this tower has no text side (see `has_text`).
         """
@@ -100,7 +102,10 @@ class ImageTower:
             raise EncoderError(
                 f"tower {self.encoder.name}: it has no text side; publish a recipe that has one to search by text"
             )
-        return _projected(text_tower_of(self.encoder).encode(texts), self.text_projection)
+        vectors = text_tower_of(self.encoder).encode(texts)
+        if self.knowledge is not None:
+            vectors = _unit(vectors + self.knowledge.added(texts, self.encoder.clip.tokenizer))
+        return _projected(vectors, self.text_projection)
 
     def save(self, folder: Path) -> None:
         """Write the tower; the folder appears, or is replaced, when everything is written.
@@ -122,6 +127,8 @@ class ImageTower:
         import numpy as np
 
         self.encoder.save(folder / "encoder")
+        if self.knowledge is not None:
+            self.knowledge.save(folder)
         matrices = {
             f"{name}_projection.npy": matrix
             for name, matrix in zip(_PROJECTIONS, (self.projection, self.text_projection), strict=True)
@@ -166,7 +173,8 @@ def load_tower(folder: Path, *, device: str = "cpu") -> ImageTower:
         with np.load(folder / _QUESTIONS, allow_pickle=False) as held:
             readings = Questions(**{**held, "sizes": tuple(held["sizes"].tolist())})
     encoder = load_image_encoder(folder / "encoder", device=device)
-    return ImageTower(encoder, readings=readings, projection=image, text_projection=text)
+    known = Knowledge.load(folder, device=device)
+    return ImageTower(encoder, readings=readings, projection=image, text_projection=text, knowledge=known)
 
 
 def is_whole(folder: Path) -> bool:
@@ -216,12 +224,15 @@ def _matrix(projection: np.ndarray | None, name: str, width: int) -> np.ndarray 
 
 
 def _projected(vectors: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
-    import numpy as np
-
     if matrix is None:
         return vectors
-    projected = vectors @ matrix.T
-    return projected / np.maximum(np.linalg.norm(projected, axis=1, keepdims=True), 1e-12)
+    return _unit(vectors @ matrix.T)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _sha256(path: Path) -> str:

@@ -9,15 +9,17 @@ import torch
 import torch.nn.functional as F
 
 from kg.encoders.image import load_image_encoder
-from kg.errors import EmptySplit, EncoderError
+from kg.encoders.knowledge_encoder import KnowledgeEncoder
+from kg.encoders.tower import ImageTower, load_tower
+from kg.errors import EmptySplit, EncoderError, StoreError
 from kg.progress import SilentReporter
 from kg.rendering import render, rng_for
 from kg.scenes.plausible import Plausible
 from kg.scenes.scene import Scene, Thing
+from kg.scenes.telling import Words, told_by_parser, triples_of
 from training.engine import evaluate, fit
 from training.losses.contrastive import info_nce
 from training.losses.structure import hardest_in_batch_loss, hinge_loss, image_text_graph_loss
-from training.models.knowledge_encoder import KnowledgeEncoder
 from training.recipes.mosaiclip import Config as MosaiConfig
 from training.recipes.mosaiclip import MosaiClip
 from training.recipes.structureclip import Config, StructureClip
@@ -29,7 +31,6 @@ from training.structure.measuring import errors_removed, retrieval_top1, suite_f
 from training.structure.pictures import tokens_of
 from training.structure.shown import facts_of, shown_by
 from training.structure.subgraphs import subgraph_texts
-from training.structure.telling import Words, told_by_parser, triples_of
 from training.suites import Question, Suite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -348,6 +349,26 @@ def test_behind_the_frozen_blocks_the_network_is_the_encoder(encoder, tmp_path):
     assert np.allclose(recipe.suite_model().encode_images(images), whole, atol=1e-5)
     assert np.allclose(recipe.trained_encoder().encode_images(images), whole, atol=1e-5)
     assert np.array_equal(tokens_of(pictures, encoder, Store(tmp_path), **args), tokens)  # read, not made again
+
+
+@pytest.mark.parametrize("keep", [None, 0.5])
+def test_a_published_tower_reads_texts_as_the_recipe_does(data, encoder, tmp_path, keep):
+    recipe = built(StructureClip, Config(), data, encoder)
+    if keep is not None:
+        recipe = built(MosaiClip, MosaiConfig(knowledge_weight=0.4, keep=keep), data, encoder)
+        with torch.no_grad():
+            recipe.net.knowledge.out[1].weight.mul_(torch.linspace(-1, 2, recipe.net.dim)[:, None])  # it has learnt
+    texts = [*CAPTIONS, "a lotus above a peacock", "no words of any scene", ""]
+    wanted = recipe.encode_texts(texts).numpy()
+    ImageTower(recipe.trained_encoder(), knowledge=recipe.knowledge()).save(tmp_path / "tower")
+    found = load_tower(tmp_path / "tower")
+    assert np.allclose(found.encode_texts(texts), wanted, atol=1e-3)  # the tower's weights are kept in half precision
+    plain = ImageTower(recipe.trained_encoder()).encode_texts(texts)
+    assert not np.allclose(plain[1], wanted[1], atol=0.02) and np.allclose(plain[-2:], wanted[-2:], atol=1e-3)
+    assert recipe.net.knowledge.training
+    (tmp_path / "tower" / "knowledge.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"knowledge\.json is not what was published"):
+        load_tower(tmp_path / "tower")
 
 
 def test_texts_that_go_together_by_length_get_the_vectors_that_each_has_alone(data, encoder, monkeypatch):

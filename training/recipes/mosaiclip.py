@@ -26,6 +26,7 @@ from pydantic import Field
 from torch import Tensor
 
 from kg.encoders.image import ImageEncoder
+from kg.encoders.knowledge import Knowledge
 from training.losses.structure import image_text_graph_loss
 from training.registry import Batch, recipe
 from training.structure.batches import Plan
@@ -92,6 +93,11 @@ class MosaiClip(CaptionRecipe):
         """As all of them, with the weights that are used."""
         with self._used():
             return super().trained_encoder()
+
+    def knowledge(self) -> Knowledge | None:
+        """As all of them, with the weights that are used."""
+        with self._used():
+            return super().knowledge()
 
     @contextmanager
     def kept(self, share: float) -> Iterator[None]:

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kg.encoders.knowledge_encoder import Speller
 from kg.scenes.negatives import KINDS
+from kg.scenes.telling import Triple, triples_of
 from training.registry import Batch
 from training.structure.captioned import Captioned, CaptionedImages
 from training.structure.subgraphs import subgraph_texts
-from training.structure.telling import Triple, triples_of
 
 __all__ = ["KEYS", "Inputs", "Plan", "make_batch"]
 
@@ -26,8 +27,6 @@ KEYS = (
 form of text `false_of` (m,) of image `false_image` (m,); `ignored` (n, K + m) bool, texts and false texts that are true
 of an image that they do not come from; `triples` (K + m, triples, 3, tokens), or empty; `fact` (f, 1, 3, tokens),
 triples that image `fact_image` (f,) shows, and `turned` (f, 1, 3, tokens), a false form of each."""
-
-_TRIPLES, _WORD_TOKENS = 8, 4
 
 
 class Plan(NamedTuple):
@@ -47,10 +46,9 @@ class Inputs:
     """Texts as the network takes them, each different one once."""
 
     def __init__(self, tokenizer: Any, data: CaptionedImages) -> None:
-        self._tokenizer, self._data = tokenizer, data
+        self._tokenizer, self._speller, self._data = tokenizer, Speller(tokenizer), data
         self._tokens: dict[str, Tensor] = {}
         self._triples: dict[str, Tensor] = {}
-        self._words: dict[str, list[int]] = {}
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """Shapes: -> (texts, context) int64."""
@@ -63,30 +61,12 @@ class Inputs:
         """Shapes: -> (texts, triples, 3, tokens) int64, 0 where there is nothing."""
         for text in dict.fromkeys(texts):
             if text not in self._triples:
-                self._triples[text] = self._of(text)
-        none = torch.zeros(0, _TRIPLES, 3, _WORD_TOKENS, dtype=torch.long)
-        return torch.stack([self._triples[text] for text in texts]) if texts else none
-
-    def _of(self, text: str) -> Tensor:
-        return self._spelled(triples_of(self._data.tell(text))[:_TRIPLES], room=_TRIPLES)
+                self._triples[text] = self._speller.spelled(triples_of(self._data.tell(text)))
+        return self._speller.stacked([self._triples[text] for text in texts])
 
     def facts(self, triples: Sequence[Triple]) -> Tensor:
         """Shapes: -> (triples, 1, 3, tokens) int64."""
-        none = torch.zeros(0, 1, 3, _WORD_TOKENS, dtype=torch.long)
-        return torch.stack([self._spelled([triple], room=1) for triple in triples]) if triples else none
-
-    def _spelled(self, triples: Sequence[Triple], *, room: int) -> Tensor:
-        found = torch.zeros(room, 3, _WORD_TOKENS, dtype=torch.long)
-        for n, triple in enumerate(triples):
-            for place, word in enumerate(triple):
-                ids = self._word(word)
-                found[n, place, : len(ids)] = torch.tensor(ids)
-        return found
-
-    def _word(self, word: str) -> list[int]:
-        if word not in self._words:
-            self._words[word] = self._tokenizer.encode(word)[:_WORD_TOKENS]
-        return self._words[word]
+        return self._speller.stacked([self._speller.spelled([triple], room=1) for triple in triples], room=1)
 
 
 class _Text(NamedTuple):

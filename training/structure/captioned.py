@@ -14,8 +14,8 @@ from kg.errors import EmptySplit
 from kg.scenes.negatives import make_negatives
 from kg.scenes.plausible import Plausible
 from kg.scenes.scene import Scene
+from kg.scenes.telling import IS, Told, Triple, Words, told_by_parser
 from training.structure.shown import Facts, Shown, facts_of, shown_by
-from training.structure.telling import IS, Told, Triple, Words, told_by_parser
 
 __all__ = ["Captioned", "CaptionedImages"]
 

@@ -11,9 +11,9 @@ from kg.encoders.tail import front
 from kg.errors import EmptySplit
 from kg.scenes.plausible import Plausible
 from kg.scenes.stored import stored_captions, stored_scenes
+from kg.scenes.telling import Words
 from kg.splits import SPLITS, assign, members
 from training.structure.captioned import Captioned, CaptionedImages
-from training.structure.telling import Words
 
 if TYPE_CHECKING:
     from training.features import StoredFeatures

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kg.encoders.image import ImageEncoder
+from kg.encoders.knowledge_encoder import KnowledgeEncoder
 from kg.encoders.tail import cut, with_tail
 from kg.errors import RecipeConfigError
-from training.models.knowledge_encoder import KnowledgeEncoder
 from training.recipes.contrastive import encode_tokens
 
 __all__ = ["StructureNet"]

@@ -15,9 +15,9 @@ from kg.encoders.tail import front
 from kg.progress import Reporter
 from kg.scenes.plausible import Plausible
 from kg.scenes.scene import Scene
+from kg.scenes.telling import Words
 from kg.store import Store, atomic_write
 from training.structure.captioned import Captioned, CaptionedImages
-from training.structure.telling import Words
 
 __all__ = ["Told", "drawn_images", "tokens_of"]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from kg.encoders.image import ImageEncoder
+from kg.encoders.knowledge import Knowledge
 from kg.encoders.tail import front
 from kg.scenes.negatives import KINDS
 from kg.schema import TEXT_TASK
@@ -204,6 +206,13 @@ class CaptionRecipe:
     def trained_encoder(self) -> ImageEncoder:
         """The image-text model as it is now, as an encoder of its own; without the knowledge encoder."""
         return self.net.trained(self.encoder)
+
+    def knowledge(self) -> Knowledge | None:
+        """What reads the triples of a text, as it is now; None where no triples are read."""
+        if self.net.knowledge is None:
+            return None
+        form = {"weight": self.net.knowledge_weight, "parser": self.config.parser}
+        return Knowledge(deepcopy(self.net.knowledge), self.data.words, **form)
 
     def suite_model(self) -> Answering:
         """What answers a public suite: pictures and texts as this recipe sees them, triples included."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from kg.rendering.scene import side_of
 from kg.scenes.scene import Scene
-from training.structure.telling import IS, IS_NOT, NUMBERS, WITHOUT, Told, Triple
+from kg.scenes.telling import IS, IS_NOT, NUMBERS, WITHOUT, Told, Triple
 
 __all__ = ["Facts", "Shown", "facts_of", "shown_by"]
 

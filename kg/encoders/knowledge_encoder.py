@@ -7,13 +7,53 @@ attribute is the triple (thing, is, attribute).
 
 Reference: Huang et al. 2024 (Structure-CLIP), knowledge-enhanced encoder. Its code has other triples (three BERT
 inputs summed); width, layers and the mean over triples are ours.
+
+Imported by `kg.encoders.knowledge` on first use, because it loads torch.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["KnowledgeEncoder"]
+if TYPE_CHECKING:
+    from kg.scenes.telling import Triple
+
+__all__ = ["TRIPLES", "KnowledgeEncoder", "Speller"]
+
+TRIPLES = 8
+"""Of a sentence, at most; further ones are not read."""
+_WORD_TOKENS = 4
+
+
+class Speller:
+    """Triples as the encoder takes them, by the tokenizer of the text tower; each word is looked up once."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._words: dict[str, list[int]] = {}
+
+    def spelled(self, triples: Sequence[Triple], *, room: int = TRIPLES) -> Tensor:
+        """Shapes: -> (room, 3, tokens) int64, 0 where there is nothing."""
+        found = torch.zeros(room, 3, _WORD_TOKENS, dtype=torch.long)
+        for n, triple in enumerate(triples[:room]):
+            for place, word in enumerate(triple):
+                ids = self._word(word)
+                found[n, place, : len(ids)] = torch.tensor(ids)
+        return found
+
+    def stacked(self, texts: Sequence[Tensor], *, room: int = TRIPLES) -> Tensor:
+        """Shapes: n of (room, 3, tokens) -> (n, room, 3, tokens), also for n = 0."""
+        return torch.stack(list(texts)) if texts else torch.zeros(0, room, 3, _WORD_TOKENS, dtype=torch.long)
+
+    def _word(self, word: str) -> list[int]:
+        if word not in self._words:
+            self._words[word] = self._tokenizer.encode(word)[:_WORD_TOKENS]
+        return self._words[word]
 
 
 class KnowledgeEncoder(nn.Module):
@@ -25,6 +65,7 @@ class KnowledgeEncoder(nn.Module):
         They are scaled to unit variance, since the transformer normalises only after its first sum.
         """
         super().__init__()
+        self.layers = layers
         start = token_vectors.detach().clone().float()
         self.words = nn.Embedding.from_pretrained(start / start.std().clamp(min=1e-6), freeze=False)
         width = token_vectors.shape[1]
