@@ -67,8 +67,8 @@ def evaluate_graphclip(
     )
     bench = Bench(snapshot, settings, chosen, features=features, apart_by=apart_by, reporter=reporter)
     wanted = _wanted(only)
-    known = [v for v in variants_of(bench.config, snapshot) if v.method != "fine-tuned" or bench.has_tower]
-    variants = [v for v in known if wanted(v.name) or wanted(v.part)]
+    variants = [v for v in variants_of(bench.config, snapshot) if wanted(v.name) or wanted(v.part)]
+    variants = [v for v in variants if bench.can_be_done(v)]
     asks_unseen = hold_outs > 0 and wanted(UNSEEN)
     if not variants and not asks_unseen:
         raise RecipeConfigError(f"--only {only!r}: no arm of the table is called so; leave it out to see all names")

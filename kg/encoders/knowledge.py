@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from kg.scenes.telling import Words, told_by_parser, triples_of
+from kg.scenes.telling import Parser, Words, tell_all, triples_of
 from kg.store import atomic_write
 
 if TYPE_CHECKING:
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
     from kg.encoders.knowledge_encoder import KnowledgeEncoder
 
-__all__ = ["Knowledge", "Parser"]
+__all__ = ["Knowledge"]
 
-Parser = Literal["words", "spacy"]
-"""Who reads a text: the words of the graph's scenes, or kg's parser on spaCy."""
 _WEIGHTS, _READING = "knowledge.safetensors", "knowledge.json"
 
 
@@ -39,7 +37,7 @@ class Knowledge:
 
         from kg.encoders.knowledge_encoder import Speller
 
-        told = [self.words.tell(text) for text in texts] if self.parser == "words" else told_by_parser(texts)
+        told = tell_all(texts, self.words, parser=self.parser)
         speller = Speller(tokenizer)
         device = next(self.net.parameters()).device
         with torch.inference_mode():

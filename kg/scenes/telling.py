@@ -8,17 +8,31 @@ border is not red` tells (border, is not, red); `two peacocks`, (peacock, is, tw
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from kg.scenes.parsing import parse_captions
 from kg.scenes.scene import Scene, Thing
 from kg.scenes.words import plural, searching_words, vocabulary
 
-__all__ = ["IS", "IS_NOT", "NUMBERS", "WITHOUT", "Told", "Triple", "Words", "told_by_parser", "triples_of"]
+__all__ = [
+    "IS",
+    "IS_NOT",
+    "NUMBERS",
+    "WITHOUT",
+    "Parser",
+    "Told",
+    "Triple",
+    "Words",
+    "tell_all",
+    "told_by_parser",
+    "triples_of",
+]
 
 Triple = tuple[str, str, str]
+Parser = Literal["words", "spacy"]
+"""Who reads a text: the words of the graph's scenes, or kg's parser on spaCy."""
 
 IS, IS_NOT, WITHOUT = "is", "is not", "without"
 NUMBERS = ("one", "two", "three", "four", "five", "six")
@@ -87,6 +101,11 @@ def triples_of(told: Told) -> list[Triple]:
     is_so = [(thing.name, IS, key.rpartition("=")[2]) for thing in told.scene.objects for key in thing.attributes]
     stand = [(names[s], predicate, names[o]) for s, predicate, o in told.scene.relations]
     return [*dict.fromkeys([*is_so, *stand, *told.denied])]
+
+
+def tell_all(texts: Sequence[str], words: Words, *, parser: Parser) -> list[Told]:
+    """What each text says, by one reader for all. Raises: EncoderError (the parser is spaCy, and it is missing)."""
+    return [words.tell(text) for text in texts] if parser == "words" else told_by_parser(texts)
 
 
 def told_by_parser(texts: Iterable[str]) -> list[Told]:

@@ -136,6 +136,23 @@ def test_places_are_learnt_where_they_weigh_and_cost_nothing_where_not(pools, sm
     assert float(_place_loss(logits, torch.full((1, 3), UNKNOWN, dtype=torch.int8))) == 0.0
 
 
+def test_positions_are_asked_of_the_same_vectors_and_reach_the_patches(pools, small_shards):
+    recipe = _recipe(pools, position_weight=2.0)
+    recipe.start_epoch(0)
+    batch = next(iter(recipe.train_batches(0, torch.Generator().manual_seed(1), 0)))
+    net = recipe.module().eval()
+    with torch.no_grad():
+        feat, image = net.images(batch["image"])
+        *same, lost = net.images_and_positions(batch["image"])
+    assert torch.equal(feat, same[0]) and torch.equal(image, same[1])
+    assert float(lost) == pytest.approx(math.log(7), rel=0.5), "seven rows and columns, and nothing learnt yet"
+    losses = recipe.training_step(batch)[0]
+    assert float(losses["position_loss"].detach()) == pytest.approx(2 * float(lost), rel=0.05)
+    losses["position_loss"].backward()
+    assert net.clip.visual.trunk.pos_embed.grad.abs().sum() > 0
+    assert net.clip.visual.trunk.blocks[-1].mlp.fc1.weight.grad is None, "the last block is not asked"
+
+
 def test_empty_pool_says_what_to_do(tmp_path):
     with pytest.raises(EmptySplit, match="pretrain render"):
         Pool(tmp_path).shards()

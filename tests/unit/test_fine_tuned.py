@@ -31,7 +31,7 @@ class Tower:
     """Given features: images of two numbers, of which the second tells the class."""
 
     def __init__(self, numbers):
-        self.numbers, self.block = numbers, Block()
+        self.numbers = numbers
 
     def entering(self, snapshot, blocks):
         return SimpleNamespace(rows=lambda images: torch.as_tensor(self.numbers[images]))
@@ -55,15 +55,13 @@ def pictures():
     return Tower(numbers), examples
 
 
-def test_the_last_block_learns(pictures, monkeypatch):
+def test_the_last_block_learns(pictures):
     tower, examples = pictures
-    monkeypatch.setattr("training.comparison.fine_tuned._TOWER_RATE", 0.1)
     tested = examples.of("test")
-    found = fine_tuned_scores(tower, None, examples, rng_seed=0)(tested)
+    found = fine_tuned_scores(tower, None, examples, rng_seed=0, tower_rate=0.3)(tested)
     assert (found.argmax(1) == examples.class_row[tested]).mean() > 0.8
     assert np.isneginf(found[:, 2]).all() and np.allclose(np.exp(found[:, :2]).sum(1), 1, atol=1e-5)
-    monkeypatch.setattr("training.comparison.fine_tuned._TOWER_RATE", 0.0)
-    frozen = fine_tuned_scores(tower, None, examples, rng_seed=0)(tested)
+    frozen = fine_tuned_scores(tower, None, examples, rng_seed=0, tower_rate=0.0)(tested)
     assert (frozen.argmax(1) == examples.class_row[tested]).mean() < 0.65, (
         "what the block does not see no head can tell"
     )

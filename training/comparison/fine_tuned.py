@@ -21,12 +21,12 @@ from training.labelled_images import LabelledImages
 __all__ = ["fine_tuned_scores"]
 
 _EPOCHS, _BATCH = 12, 64
-_HEAD_RATE, _TOWER_RATE, _DECAY = 1e-3, 1e-4, 0.05
+_HEAD_RATE, _DECAY = 1e-3, 0.05
 _AT_ONCE = 256
 
 
 def fine_tuned_scores(
-    features: Features, snapshot: Any, examples: LabelledImages, *, rng_seed: int
+    features: Features, snapshot: Any, examples: LabelledImages, *, rng_seed: int, tower_rate: float = 1e-4
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Log-probabilities as a function of image rows; classes without a training image get -inf.
 
@@ -37,7 +37,7 @@ def fine_tuned_scores(
     seen = np.unique(examples.class_row[train])
     net = _Net(features.tail(1), features.image_width(), len(examples.class_keys), rng_seed=rng_seed)
     optimizer = torch.optim.AdamW(
-        [{"params": net.tail.parameters(), "lr": _TOWER_RATE}, {"params": net.head.parameters(), "lr": _HEAD_RATE}],
+        [{"params": net.tail.parameters(), "lr": tower_rate}, {"params": net.head.parameters(), "lr": _HEAD_RATE}],
         weight_decay=_DECAY,
     )
     steps = _EPOCHS * -(-len(train) // _BATCH)

@@ -74,16 +74,13 @@ class Bench:
         apart_by: str | None = None,
         reporter: Reporter | None = None,
     ) -> None:
-        """`apart_by`: the relation of items whose other ends no two splits may share, in the second division.
-
-        `has_tower`: whether the last block of the image tower can be trained.
-        """
+        """`apart_by`: the relation of items whose other ends no two splits may share, in the second division."""
         self.snapshot, self.reporter, self.apart_by = snapshot, reporter or SilentReporter(), apart_by
         store = Store(settings.store_dir)
         stored = features or StoredFeatures(store, image_spec=settings.vision_encoder, reporter=self.reporter)
         self.config = fit_to_encoders(config, stored, self.reporter) if isinstance(stored, StoredFeatures) else config
         self.features = KeptFeatures(stored)
-        self.has_tower = isinstance(stored, StoredFeatures) and _opens(stored, self.reporter)
+        self._stored = stored
         self.arms = Arms(store.runs / "evaluations", graph=f"{snapshot.domain.domain}/graphclip")
         self._encoders = self._fingerprints()
         self.images = len(snapshot.images.sha256)
@@ -98,6 +95,19 @@ class Bench:
             for job, place in zip(jobs, places, strict=True):
                 yield self._found(job, place)
                 advance()
+
+    def can_be_done(self, variant: Variant) -> bool:
+        """Whether there is what the variant needs: to fine-tune, an image tower whose last block can be trained."""
+        if variant.method != "fine-tuned":
+            return True
+        if not isinstance(self._stored, StoredFeatures):
+            return False
+        try:
+            self._stored.tail(1)
+        except EncoderError as error:
+            self.reporter.note(f"no {variant.name}: {error}")
+            return False
+        return True
 
     def job(self, variant: Variant, seed: int, *, apart: bool) -> Job:
         """A variant on the division of one seed, or of one fold of artists."""
@@ -207,15 +217,6 @@ class Bench:
 
     def _groups(self, item_row: np.ndarray) -> np.ndarray:
         return only_neighbour(self.snapshot, self.snapshot.domain.item, str(self.apart_by), item_row)
-
-
-def _opens(features: StoredFeatures, reporter: Reporter) -> bool:
-    try:
-        features.tail(1)
-    except EncoderError as error:
-        reporter.note(f"no fine-tuned vision head: {error}")
-        return False
-    return True
 
 
 def trained(recipe: GraphClip, place: Path) -> GraphClip:

@@ -53,7 +53,7 @@ class Config(StructureConfig):
         0,
         ge=0,
         le=32,
-        description="Triples of each picture's scene a step, each beside a false form of it; not the paper's.",
+        description="Triples of each picture's scene a step, each beside a false form; only where scenes are exact.",
     )
     facts_weight: float = Field(1.0, ge=0, description="Of those triples.")
 

@@ -14,7 +14,7 @@ from kg.errors import EmptySplit
 from kg.scenes.negatives import make_negatives
 from kg.scenes.plausible import Plausible
 from kg.scenes.scene import Scene
-from kg.scenes.telling import IS, Told, Triple, Words, told_by_parser
+from kg.scenes.telling import IS, Parser, Told, Triple, Words, tell_all
 from training.structure.shown import Facts, Shown, facts_of, shown_by
 
 __all__ = ["Captioned", "CaptionedImages"]
@@ -48,7 +48,9 @@ class CaptionedImages:
     plausible: Plausible
     may_say: Callable[[str], bool] = _anything
     """False of texts that training must not see, such as those with a held-out compound."""
-    parser: str = "words"
+    exact: bool = False
+    """Whether a scene holds all there is to see, as the renderer's does; what another one lacks may be there."""
+    parser: Parser = "words"
     readable: np.ndarray | None = None
     """Shapes: (images,) bool; None: all of them."""
     _told: dict[str, Told] = field(default_factory=dict)
@@ -74,7 +76,7 @@ class CaptionedImages:
     def tell(self, text: str) -> Told:
         """What a sentence says, by the same reading for all of them."""
         if text not in self._told:
-            self._told[text] = self.words.tell(text) if self.parser == "words" else told_by_parser([text])[0]
+            self._told[text] = tell_all([text], self.words, parser=self.parser)[0]
         return self._told[text]
 
     def facts(self, text: str) -> Facts:
@@ -90,11 +92,10 @@ class CaptionedImages:
         return self._shown[image]
 
     def turned(self, image: int) -> list[tuple[Triple, tuple[Triple, ...]]]:
-        """What an image shows, each fact with its false forms; nothing where not all of it is known, and nothing that
-        training must not say."""
+        """What an image shows, each fact with its false forms; nothing where scenes are not exact, since what was not
+        told may be true, and nothing that training must not say."""
         if image not in self._turned:
-            known = self.captions_of[image][0]
-            facts = self.shown(image).turned() if known.whole else []
+            facts = self.shown(image).turned() if self.exact else []
             said = [(fact, tuple(form for form in forms if self._may_tell(form))) for fact, forms in facts]
             self._turned[image] = [(fact, forms) for fact, forms in said if forms and self._may_tell(fact)]
         return self._turned[image]

@@ -69,7 +69,8 @@ def drawn_images(
         ]
     scenes = told["train"].scenes
     stacked = np.concatenate([tokens[split] for split in told])
-    return CaptionedImages(stacked, captions, rows, Words.of_scenes(scenes), Plausible.of_scenes(scenes), may_say)
+    known = Words.of_scenes(scenes), Plausible.of_scenes(scenes)
+    return CaptionedImages(stacked, captions, rows, *known, may_say, exact=True)
 
 
 def _encoded(pictures: Any, encoder: ImageEncoder, blocks: int, advance: Callable[[int], None]) -> np.ndarray:

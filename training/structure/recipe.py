@@ -19,6 +19,7 @@ from kg.encoders.image import ImageEncoder
 from kg.encoders.knowledge import Knowledge
 from kg.encoders.tail import front
 from kg.scenes.negatives import KINDS
+from kg.scenes.telling import Parser
 from kg.schema import TEXT_TASK
 from training.registry import Batch, RecipeConfig
 from training.structure.batches import KEYS, Inputs, Plan, make_batch
@@ -45,7 +46,7 @@ class StructureConfig(RecipeConfig):
     epochs: int = Field(8, ge=1, description="Passes over the training pictures, one caption a picture and pass.")
     trained_blocks: int = Field(1, ge=1, description="Last blocks of the image tower that learn; the others are kept.")
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "bf16-mixed"
-    parser: Literal["words", "spacy"] = Field(
+    parser: Parser = Field(
         "words", description="Who reads captions: the words of the graph's scenes, or kg's parser on spaCy."
     )
     negative_kinds: tuple[str, ...] = Field(KINDS, description="Kinds of false texts, of kg/scenes/negatives.py.")

@@ -15,8 +15,8 @@ from kg.scenes.telling import IS, IS_NOT, NUMBERS, WITHOUT, Told, Triple
 
 __all__ = ["Facts", "Shown", "facts_of", "shown_by"]
 
-_ON = ("on",)
-"""Whose reverse nobody would believe."""
+_ON = "on"
+"""Its reverse nobody would believe."""
 _WHOLE = "saree"
 """What a scene is of; it is no thing in it."""
 
@@ -51,13 +51,13 @@ class Shown(NamedTuple):
     def turned(self) -> list[tuple[Triple, tuple[Triple, ...]]]:
         """Each attribute and relation with its false forms; facts without one are left out.
 
-        They are made of what is there: the ends swapped where two things stand to each other, else another thing of the
-        picture in the place of the first.
+        For scenes that hold all there is to see: what they do not show is false. Made of what is there: the ends swapped
+        where two things stand to each other, else another thing of the picture in the place of the first.
         """
         so = sorted({(name, IS, value) for name, value in self.attributed} | self.related)
         found = []
         for head, relation, tail in so:
-            swapped = [(tail, relation, head)] if tail in self.names and relation not in _ON else []
+            swapped = [(tail, relation, head)] if tail in self.names and relation != _ON else []
             others = [(other, relation, tail) for other in sorted(self.names) if other not in (head, tail)]
             false = tuple(form for form in swapped or others if form not in self.related and self._denies(form))
             found += [((head, relation, tail), false)] if false else []
