@@ -51,8 +51,8 @@ class Shown(NamedTuple):
     def turned(self) -> list[tuple[Triple, tuple[Triple, ...]]]:
         """Each attribute and relation with its false forms; facts without one are left out.
 
-        For scenes that hold all there is to see: what they do not show is false. Made of what is there: the ends swapped
-        where two things stand to each other, else another thing of the picture in the place of the first.
+        For scenes that hold all there is to see: what they do not show is false. Made of what is there: the ends
+        swapped where two things stand to each other, else another thing of the picture in the place of the first.
         """
         so = sorted({(name, IS, value) for name, value in self.attributed} | self.related)
         found = []
