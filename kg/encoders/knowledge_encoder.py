@@ -76,10 +76,9 @@ class KnowledgeEncoder(nn.Module):
 
     def forward(self, triples: Tensor) -> Tensor:
         """Shapes: (n, triples, 3, tokens) int64, 0 where there is nothing -> (n, dim), unit length or all zeros."""
-        there = triples != 0
-        summed = (self.words(triples) * there[..., None]).sum(3)
-        head, relation, tail = (summed / there.sum(3).clamp(min=1)[..., None]).unbind(2)
-        empty = ~there.any(3).any(2)  # (n, triples)
+        empty = ~(triples != 0).any(3).any(2)  # (n, triples)
+        means = F.embedding_bag(triples.reshape(-1, triples.shape[3]), self.words.weight, mode="mean", padding_idx=0)
+        head, relation, tail = means.view(*triples.shape[:3], -1).unbind(2)
         nothing = empty.all(1)
         hidden = empty.clone()
         hidden[nothing] = False  # attention over nothing is not a number

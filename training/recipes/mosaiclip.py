@@ -40,21 +40,12 @@ class Config(StructureConfig):
     """What a MosaiCLIP run can set."""
 
     subgraphs: int = Field(2, ge=0, le=8, description="Sub-graphs of a caption that are shown beside it; 0: none.")
-    knowledge_weight: float = Field(
-        0.0,
-        ge=0,
-        description="Of the triples' vector beside each text's, as in Structure-CLIP; 0: without, as the paper.",
-    )
     keep: float = Field(0.0, ge=0, le=1, description="Share of the starting model in the weights that are used.")
 
 
 @recipe("mosaiclip", Config)
 class MosaiClip(CaptionRecipe):
     """The recipe."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self.knowledge_weight = config.knowledge_weight
 
     def build(self, snapshot: CaptionedImages, encoders: Any) -> None:
         """As all of them; the weights at the start are kept for interpolation."""
@@ -63,9 +54,7 @@ class MosaiClip(CaptionRecipe):
 
     def plan(self) -> Plan:
         """A caption, its sub-graphs, and false forms of each."""
-        config = self.config
-        form = {"triples": config.knowledge_weight > 0, "ignore": config.true_elsewhere == "ignored"}
-        return Plan(config.subgraphs, config.negatives_per_text, config.negative_kinds, **form)
+        return self.planned(subgraphs=self.config.subgraphs)
 
     def losses(self, batch: Batch, image: Tensor, text: Tensor, false: Tensor) -> dict[str, Tensor]:
         """The image-text-graph loss."""

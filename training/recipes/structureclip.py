@@ -13,9 +13,6 @@ In both every sentence, true or false, is read by the same reader when it is sco
 `negatives_per_text: 0`; both give the plain fine-tuned model. `false_texts: choices` with `knowledge_weight: 0` is
 NegCLIP: false texts as further choices of InfoNCE.
 
-`scene_facts` is ours: beside its caption a picture learns from single triples of its scene, each against a false form,
-L = mean softplus(s (<u, k_false> - <u, k_true>)), k the knowledge of one triple, s the scale.
-
 Reference: Huang et al. 2024, "Structure-CLIP: Towards Scene Graph Knowledge to Enhance Multi-modal Structured
 Representations"; Yuksekgonul et al. 2023 (NegCLIP).
 """
@@ -25,8 +22,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -46,16 +41,8 @@ class Config(StructureConfig):
         "hinge", description="False texts as a margin beside InfoNCE, or as further choices in it (NegCLIP)."
     )
     knowledge_weight: float = Field(0.2, ge=0, description="Of the triples' vector beside the text's; 0: without it.")
-    knowledge_layers: int = Field(2, ge=1, le=12, description="Transformer layers over the triples.")
     margin: float = Field(0.2, ge=0, description="Between true and false texts, in cosines.")
     hinge_weight: float = Field(1.0, ge=0, description="Of the margin beside InfoNCE.")
-    scene_facts: int = Field(
-        0,
-        ge=0,
-        le=32,
-        description="Triples of each picture's scene a step, each beside a false form; only where scenes are exact.",
-    )
-    facts_weight: float = Field(1.0, ge=0, description="Of those triples.")
 
 
 @recipe("structureclip", Config)
@@ -64,7 +51,6 @@ class StructureClip(CaptionRecipe):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.knowledge_weight, self.knowledge_layers = config.knowledge_weight, config.knowledge_layers
         self._first_epoch = True
 
     def start_epoch(self, epoch: int) -> None:
@@ -74,22 +60,11 @@ class StructureClip(CaptionRecipe):
 
     def plan(self) -> Plan:
         """One caption a picture with its false forms, and the triples of all."""
-        config = self.config
-        ignore = config.true_elsewhere == "ignored"
-        triples = config.knowledge_weight > 0
-        facts = config.scene_facts if triples else 0
-        return Plan(0, config.negatives_per_text, config.negative_kinds, triples=triples, ignore=ignore, facts=facts)
+        return self.planned(subgraphs=0)
 
     def losses(self, batch: Batch, image: Tensor, text: Tensor, false: Tensor) -> dict[str, Tensor]:
-        """Pictures against texts, true against false texts, and facts of scenes against false ones."""
-        losses = (self._as_in_code if self.config.form == "code" else self._as_in_paper)(batch, image, text, false)
-        return losses | ({"facts_loss": self._of_facts(batch, image)} if len(batch["fact"]) else {})
-
-    def _of_facts(self, batch: Batch, image: Tensor) -> Tensor:
-        """Ours: a picture is nearer to a triple of its scene than to a false form of it."""
-        both = self.net.knowledge(torch.cat([batch["fact"], batch["turned"]]))
-        true, false = (image[batch["fact_image"]] * part for part in both.split(len(batch["fact"])))
-        return self.config.facts_weight * F.softplus(self.net.scale() * (false - true).sum(1)).mean()
+        """Pictures against texts, and true against false texts."""
+        return (self._as_in_code if self.config.form == "code" else self._as_in_paper)(batch, image, text, false)
 
     def _as_in_paper(self, batch: Batch, image: Tensor, text: Tensor, false: Tensor) -> dict[str, Tensor]:
         config, ignored = self.config, batch["ignored"]

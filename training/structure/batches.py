@@ -49,6 +49,7 @@ class Inputs:
         self._tokenizer, self._speller, self._data = tokenizer, Speller(tokenizer), data
         self._tokens: dict[str, Tensor] = {}
         self._triples: dict[str, Tensor] = {}
+        self._of_fact: dict[Triple, Tensor] = {}
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """Shapes: -> (texts, context) int64."""
@@ -66,7 +67,10 @@ class Inputs:
 
     def facts(self, triples: Sequence[Triple]) -> Tensor:
         """Shapes: -> (triples, 1, 3, tokens) int64."""
-        return self._speller.stacked([self._speller.spelled([triple], room=1) for triple in triples], room=1)
+        for triple in dict.fromkeys(triples):
+            if triple not in self._of_fact:
+                self._of_fact[triple] = self._speller.spelled([triple], room=1)
+        return self._speller.stacked([self._of_fact[triple] for triple in triples], room=1)
 
 
 class _Text(NamedTuple):

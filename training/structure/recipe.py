@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ from training.registry import Batch, RecipeConfig
 from training.structure.batches import KEYS, Inputs, Plan, make_batch
 from training.structure.captioned import CaptionedImages
 from training.structure.from_snapshot import captioned_images
-from training.structure.network import StructureNet
+from training.structure.network import StructureNet, quick_attention
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,6 +57,18 @@ class StructureConfig(RecipeConfig):
         description="Texts that are true of other pictures of a batch, by their scenes: counted as wrong for those, as "
         "the papers do, or ignored.",
     )
+    knowledge_weight: float = Field(
+        0.0, ge=0, description="Of the triples' vector beside each text's, Structure-CLIP's idea; 0: without it."
+    )
+    knowledge_layers: int = Field(2, ge=1, le=12, description="Transformer layers over the triples.")
+    scene_facts: int = Field(
+        0,
+        ge=0,
+        le=32,
+        description="Triples of each picture's scene a step, each beside a false form; where scenes are exact and "
+        "triples are read.",
+    )
+    facts_weight: float = Field(1.0, ge=0, description="Of those triples.")
     task: str | None = Field(None, description="Not used: the set is published as task `text`.")
     accelerator: str = Field("cpu", description="Cached tokens are on the CPU.")
     threads: int = Field(1, ge=1, description="Of torch in training.")
@@ -70,8 +83,6 @@ class CaptionRecipe:
     greater_is_better: ClassVar[bool] = True
     images_depend_on_classes: ClassVar[bool] = False
     levels: tuple[str, ...] = ()
-    knowledge_weight: float = 0.0
-    knowledge_layers: int = 2
 
     def __init__(self, config: StructureConfig) -> None:
         self.config = config
@@ -109,8 +120,8 @@ class CaptionRecipe:
         self.net = StructureNet(
             self.encoder,
             blocks=config.trained_blocks,
-            knowledge_weight=self.knowledge_weight,
-            layers=self.knowledge_layers,
+            knowledge_weight=config.knowledge_weight,
+            layers=config.knowledge_layers,
         )
         self.inputs = Inputs(self.encoder.clip.tokenizer, self.data)
         self._train = self.data.of("train")
@@ -137,13 +148,16 @@ class CaptionRecipe:
             yield make_batch(rows, self.data, self.inputs, plan=self.plan(), rng=rng)
 
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """The recipe's losses."""
-        image = self.net.images(batch["image"])
-        both = self.net.plain_texts(_stacked(batch["text"], batch["false"]))
-        text, false = both[: len(batch["text"])], both[len(batch["text"]) :]
-        # Cosines in half precision are too coarse: two sentences often differ by less.
-        with torch.autocast(image.device.type, enabled=False):
-            losses = self.losses(batch, image, text, false)
+        """The recipe's losses, and that of scenes' facts."""
+        with quick_attention(batch["image"].device):
+            image = self.net.images(batch["image"])
+            both = self.net.plain_texts(_stacked(batch["text"], batch["false"]))
+            text, false = both[: len(batch["text"])], both[len(batch["text"]) :]
+            # Cosines in half precision are too coarse: two sentences often differ by less.
+            with torch.autocast(image.device.type, enabled=False):
+                losses = self.losses(batch, image, text, false)
+                if len(batch["fact"]):
+                    losses["facts_loss"] = self.config.facts_weight * self._of_facts(batch, image)
         return losses, {"scale": float(self.net.scale().detach())}
 
     def evaluate(self, split: str) -> dict[str, float]:
@@ -221,6 +235,23 @@ class CaptionRecipe:
         return Answering(self)
 
     # -- beneath -------------------------------------------------------------------------------------------------------
+
+    def planned(self, *, subgraphs: int) -> Plan:
+        """What the configuration says of a batch."""
+        config = self.config
+        triples, ignore = config.knowledge_weight > 0, config.true_elsewhere == "ignored"
+        facts = config.scene_facts if triples else 0
+        form = {"triples": triples, "ignore": ignore, "facts": facts}
+        return Plan(subgraphs, config.negatives_per_text, config.negative_kinds, **form)
+
+    def _of_facts(self, batch: Batch, image: Tensor) -> Tensor:
+        """How far is a picture from saying what its scene says?
+
+        L = mean softplus(s (<u, k_false> - <u, k_true>)), k the knowledge of one triple, s the scale. Ours.
+        """
+        both = self.net.knowledge(torch.cat([batch["fact"], batch["turned"]]))
+        true, false = (image[batch["fact_image"]] * part for part in both.split(len(batch["fact"])))
+        return F.softplus(self.net.scale() * (false - true).sum(1)).mean()
 
     def _batch_of(self, split: str) -> Batch:
         """The same pictures, captions and false texts at every validation, of every recipe."""

@@ -52,15 +52,22 @@ class Shown(NamedTuple):
         """Each attribute and relation with its false forms; facts without one are left out.
 
         For scenes that hold all there is to see: what they do not show is false. Made of what is there: the ends
-        swapped where two things stand to each other, else another thing of the picture in the place of the first.
+        swapped where two things stand to each other; else another thing in the place of the first; of what lies on
+        something another such thing, or another place.
         """
+        lying = {head for head, relation, _ in self.related if relation == _ON}
         so = sorted({(name, IS, value) for name, value in self.attributed} | self.related)
         found = []
         for head, relation, tail in so:
-            swapped = [(tail, relation, head)] if tail in self.names and relation != _ON else []
-            others = [(other, relation, tail) for other in sorted(self.names) if other not in (head, tail)]
-            false = tuple(form for form in swapped or others if form not in self.related and self._denies(form))
-            found += [((head, relation, tail), false)] if false else []
+            if relation == _ON:
+                false = [(other, _ON, tail) for other in sorted(lying - {head} or self.names - {head, tail})]
+                false += [(head, _ON, other) for other in sorted(self.names - lying - {tail})]
+            elif tail in self.names:
+                false = [(tail, relation, head)]
+            else:
+                false = [(other, relation, tail) for other in sorted(self.names - {head})]
+            forms = tuple(form for form in false if form not in self.related and self._denies(form))
+            found += [((head, relation, tail), forms)] if forms else []
         return found
 
     def _denies(self, triple: Triple) -> bool:
