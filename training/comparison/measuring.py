@@ -98,7 +98,7 @@ class Bench:
 
     def can_be_done(self, variant: Variant) -> bool:
         """Whether there is what the variant needs: to fine-tune, an image tower whose last block can be trained."""
-        if variant.method != "fine-tuned":
+        if not variant.cuts_tower:
             return True
         if not isinstance(self._stored, StoredFeatures):
             return False

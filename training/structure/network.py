@@ -65,13 +65,15 @@ class StructureNet(nn.Module):
         return F.normalize(self.tail(tokens, blocks=self.blocks).float(), dim=-1)
 
     def plain_texts(self, tokens: Tensor) -> Tensor:
-        """Unit vectors by the text tower alone; texts of like length go together, so that little padding is computed.
+        """Unit vectors by the text tower alone; texts of like length go together, so that little padding is computed,
+        and equal ones are computed once.
 
         Shapes: (n, context) -> (n, dim).
         """
+        tokens, at = tokens.unique(dim=0, return_inverse=True)
         order = (tokens != 0).sum(1).argsort()
         parts = [encode_tokens(self.text, tokens[rows]).float() for rows in order.split(_TEXTS_TOGETHER)]
-        return F.normalize(torch.cat(parts)[order.argsort()], dim=-1)
+        return F.normalize(torch.cat(parts)[order.argsort()], dim=-1)[at]
 
     def texts(self, tokens: Tensor, triples: Tensor | None = None) -> Tensor:
         """unit(text + weight * knowledge): unit vectors. Shapes: (n, context), (n, triples, 3, tokens) -> (n, dim)."""

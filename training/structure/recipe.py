@@ -44,7 +44,7 @@ class StructureConfig(RecipeConfig):
     weight_decay: float = 0.05
     warmup_steps: int = 20
     batch_size: int = 64
-    epochs: int = Field(8, ge=1, description="Passes over the training pictures, one caption a picture and pass.")
+    epochs: int = Field(10, ge=1, description="Passes over the training pictures, one caption a picture and pass.")
     trained_blocks: int = Field(1, ge=1, description="Last blocks of the image tower that learn; the others are kept.")
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "bf16-mixed"
     parser: Parser = Field(
@@ -249,7 +249,8 @@ class CaptionRecipe:
 
         L = mean softplus(s (<u, k_false> - <u, k_true>)), k the knowledge of one triple, s the scale. Ours.
         """
-        both = self.net.knowledge(torch.cat([batch["fact"], batch["turned"]]))
+        told, at = torch.cat([batch["fact"], batch["turned"]]).unique(dim=0, return_inverse=True)
+        both = self.net.knowledge(told)[at]
         true, false = (image[batch["fact_image"]] * part for part in both.split(len(batch["fact"])))
         return F.softplus(self.net.scale() * (false - true).sum(1)).mean()
 
