@@ -44,7 +44,7 @@ class StructureConfig(RecipeConfig):
     weight_decay: float = 0.05
     warmup_steps: int = 20
     batch_size: int = 64
-    epochs: int = Field(10, ge=1, description="Passes over the training pictures, one caption a picture and pass.")
+    epochs: int = Field(9, ge=1, description="Passes over the training pictures, one caption a picture and pass.")
     trained_blocks: int = Field(1, ge=1, description="Last blocks of the image tower that learn; the others are kept.")
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "bf16-mixed"
     parser: Parser = Field(
