@@ -71,7 +71,7 @@ def read_facts(text: str, known: SceneWords) -> tuple[list[dict[str, Any]], tupl
     unknown: list[str] = []
     breaks = r"[,;.]|\band\b" if "with" in known.predicates else r"[,;.]|\band\b|\bwith\b"
     for part in re.split(breaks, text.lower()):
-        for fact in _facts(list(_matched(part, known, unknown))):
+        for fact in _facts(list(_matched(part, known, unknown)), unknown):
             facts.setdefault(fact["text"], fact)
     return list(facts.values()), tuple(dict.fromkeys(unknown))
 
@@ -111,24 +111,28 @@ def _spellings(known: SceneWords) -> Mapping[str, str]:
     return {form: text for form, text in forms.items() if form not in known.names | known.attributes}
 
 
-def _facts(words: Sequence[_Word]) -> Iterator[dict[str, Any]]:
-    """[attributes] name [predicate [attributes] name]; what has no name states nothing."""
+def _facts(words: Sequence[_Word], unknown: list[str]) -> Iterator[dict[str, Any]]:
+    """[attributes] name, and [predicate [attributes] name] as often as wanted, each of the two things around it; a
+    predicate that lacks one of them is named as unknown."""
     things: list[tuple[str, list[str]]] = []
-    predicate, attributes = "", []
+    predicates: dict[int, str] = {}
+    attributes: list[str] = []
     for n, word in enumerate(words):
         more = n + 1 < len(words) and "predicates" not in words[n + 1].kinds
-        if "predicates" in word.kinds and things and not predicate:
-            predicate = word.text
+        if "predicates" in word.kinds and len(things) not in predicates:
+            predicates[len(things)] = word.text
         elif "names" in word.kinds and not ("attributes" in word.kinds and more):
             things.append((word.text, attributes))
             attributes = []
         elif "attributes" in word.kinds:
             attributes.append(word.text)
-    if len(things) == 2 and predicate:
-        yield _fact(things[0], predicate, things[1])
-        return
-    for thing in things:
-        yield _fact(thing)
+    related = [n for n in sorted(predicates) if 0 < n < len(things)]
+    unknown += [predicate for n, predicate in predicates.items() if n not in related]
+    for n in related:
+        yield _fact(things[n - 1], predicates[n], things[n])
+    for n, thing in enumerate(things):
+        if n not in related and n + 1 not in related:
+            yield _fact(thing)
 
 
 def _fact(

@@ -19,16 +19,17 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from kg.scenes.mentions import Caption, Mention, verb_form, without_articles
 from kg.scenes.plausible import Plausible
 from kg.scenes.scene import Scene, Thing
 from kg.scenes.words import plural, searching_words, vocabulary
 
-__all__ = ["KINDS", "Negative", "make_negatives"]
+__all__ = ["KINDS", "Negative", "NegativeKind", "make_negatives"]
 
-KINDS = ("swap_objects", "swap_attributes", "replace_relation", "replace_object", "replace_attribute")
+NegativeKind = Literal["swap_objects", "swap_attributes", "replace_relation", "replace_object", "replace_attribute"]
+KINDS: tuple[NegativeKind, ...] = get_args(NegativeKind)
 _MOST_WORDS = 120
 _SENSELESS_TO_SWAP = frozenset({"of", "have", "like", "for", "as"})
 _AUXILIARIES = frozenset({"is", "are", "that", "which", "who"})

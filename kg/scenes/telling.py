@@ -90,7 +90,7 @@ class Words:
                     yield ("deny", tokens[at])
                 elif tokens[at] in ("is", "are"):
                     yield ("is", IS)
-                elif tokens[at] in ("and", "but", "while"):
+                elif tokens[at] in ("and", "but", "while", "with"):
                     yield ("break", tokens[at])
             at += length
 
@@ -134,27 +134,29 @@ class _Telling:
 
     def _part(self, words: list[tuple[str, str]]) -> None:
         subject, predicate, waiting, denied, stated = -1, "", [], False, False
+        spent = False  # a "not" that an attribute has taken says nothing of things that come later
         for n, (kind, word) in enumerate(words):
             if kind == "break":
                 subject, predicate, waiting, denied, stated = -1, "", [], False, False
             elif kind == "deny":
-                denied = True
+                denied, spent = True, False
             elif kind == "is":
                 stated = True
             elif kind == "attribute" and stated and not self._leads_to_thing(words, n):
                 self._state(subject, word, denied=denied)
+                spent = denied
             elif kind == "attribute":
                 waiting.append(word)
             elif kind == "predicate":
                 predicate, stated = word, False
-            elif denied and not predicate:
+            elif denied and not spent and not predicate:
                 self._denied.append(("saree", WITHOUT, word))
-                denied = False
+                denied, waiting = False, []
             else:
                 found = self._thing(word, waiting)
-                if subject >= 0 and predicate:
+                if subject >= 0 and predicate and (spent or not denied):
                     self._relations.append((subject, predicate, found))
-                subject, predicate, waiting = found, "", []
+                subject, predicate, waiting, denied = found, "", [], False
 
     @staticmethod
     def _leads_to_thing(words: list[tuple[str, str]], at: int) -> bool:

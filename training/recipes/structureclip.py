@@ -6,12 +6,13 @@ Two forms, because paper and published code differ:
 |                    | paper                                   | code (zjukg/Structure-CLIP)                         |
 |--------------------|-----------------------------------------|-----------------------------------------------------|
 | pictures and texts | InfoNCE                                 | triplets with the hardest of the batch, margin 0.2  |
-| false texts        | hinge, margin 0.2, with their knowledge | 5 x ranking, margin 0.1, without any knowledge      |
+| false texts        | hinge, margin 0.2, with their knowledge | ranking, margin 0.1, without any knowledge          |
 | knowledge          | text + 0.2 * knowledge                  | text + 0.2 * unit(knowledge), not renormalised      |
 
-In both every sentence, true or false, is read by the same reader when it is scored. Ablations: `knowledge_weight: 0`,
-`negatives_per_text: 0`; both give the plain fine-tuned model. `false_texts: choices` with `knowledge_weight: 0` is
-NegCLIP: false texts as further choices of InfoNCE.
+The preset `code` has the code's weight and margin of the ranking, 5 and 0.1. In both forms every sentence, true or
+false, is read by the same reader when it is scored, and what is added is renormalised then. Ablations:
+`knowledge_weight: 0`, `negatives_per_text: 0`; both give the plain fine-tuned model. `false_texts: choices` with
+`knowledge_weight: 0` is NegCLIP: false texts as further choices of InfoNCE.
 
 Reference: Huang et al. 2024, "Structure-CLIP: Towards Scene Graph Knowledge to Enhance Multi-modal Structured
 Representations"; Yuksekgonul et al. 2023 (NegCLIP).
@@ -20,9 +21,9 @@ Representations"; Yuksekgonul et al. 2023 (NegCLIP).
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from training.losses.structure import hardest_in_batch_loss, hinge_loss, image_text_graph_loss
@@ -43,6 +44,15 @@ class Config(StructureConfig):
     knowledge_weight: float = Field(0.2, ge=0, description="Of the triples' vector beside the text's; 0: without it.")
     margin: float = Field(0.2, ge=0, description="Between true and false texts, in cosines.")
     hinge_weight: float = Field(1.0, ge=0, description="Of the margin beside InfoNCE.")
+
+    @model_validator(mode="after")
+    def _code_has_one_form(self) -> Self:
+        if self.form == "code" and (self.true_elsewhere == "ignored" or self.false_texts == "choices"):
+            raise ValueError(
+                "form: code has no InfoNCE, so true_elsewhere: ignored and false_texts: choices say nothing there; "
+                "leave them out, or take form: paper"
+            )
+        return self
 
 
 @recipe("structureclip", Config)
@@ -78,17 +88,15 @@ class StructureClip(CaptionRecipe):
         return losses
 
     def _as_in_code(self, batch: Batch, image: Tensor, text: Tensor, false: Tensor) -> dict[str, Tensor]:
-        margin, merged = self.config.margin, text
+        merged = text
         if self.net.knowledge is not None:
             merged = self.net.with_knowledge(text, batch["triples"][: len(text)], unit=False)
         losses = {"triplet_loss": hardest_in_batch_loss(image, merged, margin=0.2, mean_over_images=self._first_epoch)}
         if len(false):
-            losses["hinge_loss"] = self.config.hinge_weight * self._margin(batch, image, text, false, margin=margin / 2)
+            losses["hinge_loss"] = self.config.hinge_weight * self._margin(batch, image, text, false)
         return losses
 
-    def _margin(
-        self, batch: Batch, image: Tensor, text: Tensor, false: Tensor, *, margin: float | None = None
-    ) -> Tensor:
+    def _margin(self, batch: Batch, image: Tensor, text: Tensor, false: Tensor) -> Tensor:
         of_false = image[batch["false_image"]]
         true = (of_false * text[batch["false_of"]]).sum(1)
-        return hinge_loss(true, (of_false * false).sum(1), margin=self.config.margin if margin is None else margin)
+        return hinge_loss(true, (of_false * false).sum(1), margin=self.config.margin)

@@ -49,7 +49,7 @@ class CaptionedImages:
     may_say: Callable[[str], bool] = _anything
     """False of texts that training must not see, such as those with a held-out compound."""
     exact: bool = False
-    """Whether a scene holds all there is to see, as the renderer's does; what another one lacks may be there."""
+    """Whether scenes are the renderer's, one motif a place and each slot told; what another one lacks may be there."""
     parser: Parser = "words"
     readable: np.ndarray | None = None
     """Shapes: (images,) bool; None: all of them."""
@@ -92,8 +92,8 @@ class CaptionedImages:
         return self._shown[image]
 
     def turned(self, image: int) -> list[tuple[Triple, tuple[Triple, ...]]]:
-        """What an image shows, each fact with its false forms; nothing where scenes are not exact, since what was not
-        told may be true, and nothing that training must not say."""
+        """What an image shows, each fact with its false forms; nothing where scenes are not drawn ones, since what was
+        not told may be true, and nothing that training must not say."""
         if image not in self._turned:
             facts = self.shown(image).turned() if self.exact else []
             said = [(fact, tuple(form for form in forms if self._may_tell(form))) for fact, forms in facts]

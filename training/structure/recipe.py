@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from kg.encoders.image import ImageEncoder
 from kg.encoders.knowledge import Knowledge
 from kg.encoders.tail import front
-from kg.scenes.negatives import KINDS
+from kg.scenes.negatives import KINDS, NegativeKind
 from kg.scenes.telling import Parser
 from kg.schema import TEXT_TASK
 from training.registry import Batch, RecipeConfig
@@ -50,7 +50,9 @@ class StructureConfig(RecipeConfig):
     parser: Parser = Field(
         "words", description="Who reads captions: the words of the graph's scenes, or kg's parser on spaCy."
     )
-    negative_kinds: tuple[str, ...] = Field(KINDS, description="Kinds of false texts, of kg/scenes/negatives.py.")
+    negative_kinds: tuple[NegativeKind, ...] = Field(
+        KINDS, description="Kinds of false texts, of kg/scenes/negatives.py."
+    )
     negatives_per_text: int = Field(1, ge=0, le=5, description="False texts of each text; 0: none.")
     true_elsewhere: Literal["counted", "ignored"] = Field(
         "counted",
@@ -70,7 +72,7 @@ class StructureConfig(RecipeConfig):
     )
     facts_weight: float = Field(1.0, ge=0, description="Of those triples.")
     task: str | None = Field(None, description="Not used: the set is published as task `text`.")
-    accelerator: str = Field("cpu", description="Cached tokens are on the CPU.")
+    accelerator: Literal["cpu"] = Field("cpu", description="Cached tokens are on the CPU.")
     threads: int = Field(1, ge=1, description="Of torch in training.")
     split_seed: int = Field(0, ge=0, description="Seed of the split of a snapshot's images.")
 
@@ -166,7 +168,7 @@ class CaptionRecipe:
         batch = self._batch_of(split)
         image, text, false = self._vectors(batch)
         cosines = image @ text.T
-        found = (cosines.argmax(0) == torch.arange(len(text))).float().mean()
+        found = batch["belongs"][cosines.argmax(0), torch.arange(len(text))].float().mean()
         true = (image[batch["false_image"]] * text[batch["false_of"]]).sum(1)
         wrong = (image[batch["false_image"]] * false).sum(1)
         preferred = (true > wrong).float().mean() if len(false) else torch.tensor(0.5)

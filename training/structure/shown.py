@@ -37,6 +37,8 @@ class Shown(NamedTuple):
     names: frozenset[str]
     attributed: frozenset[tuple[str, str]]
     related: frozenset[Triple]
+    looks: frozenset[tuple[str, str, str]] = frozenset()
+    """(name, kind, value) of attributes with a slot; the slots `body_colour` and `border_colour` are of one kind."""
 
     def shows(self, facts: Facts) -> bool:
         """Is all of it so? Never where a number is told: how many are whole and in sight is in no scene."""
@@ -51,27 +53,31 @@ class Shown(NamedTuple):
     def turned(self) -> list[tuple[Triple, tuple[Triple, ...]]]:
         """Each attribute and relation with its false forms; facts without one are left out.
 
-        For scenes that hold all there is to see: what they do not show is false. Made of what is there: the ends
-        swapped where two things stand to each other; else another thing in the place of the first; of what lies on
-        something another such thing, or another place.
+        Only what follows is called false, since a scene does not hold all there is to see, either (of the cloth's zari
+        only a motif's is told, of motifs those in sight): an attribute, of a thing that has another one of that kind; a
+        place, of what lies at another one, where something else lies; a direction, the other way round.
         """
+        found = [
+            ((name, IS, value), [(other, IS, value) for other in self._having(kind, name)])
+            for name, kind, value in sorted(self.looks)
+        ]
+        places = {tail for _, relation, tail in self.related if relation == _ON}
         lying = {head for head, relation, _ in self.related if relation == _ON}
-        so = sorted({(name, IS, value) for name, value in self.attributed} | self.related)
-        found = []
-        for head, relation, tail in so:
+        for head, relation, tail in sorted(self.related):
             if relation == _ON:
-                false = [(other, _ON, tail) for other in sorted(lying - {head} or self.names - {head, tail})]
-                false += [(head, _ON, other) for other in sorted(self.names - lying - {tail})]
-            elif tail in self.names:
-                false = [(tail, relation, head)]
+                forms = [(other, _ON, tail) for other in sorted(lying - {head})]
+                forms += [(head, _ON, other) for other in sorted(places - {tail})]
             else:
-                false = [(other, relation, tail) for other in sorted(self.names - {head})]
-            forms = tuple(form for form in false if form not in self.related and self._denies(form))
-            found += [((head, relation, tail), forms)] if forms else []
-        return found
+                forms = [(tail, relation, head)] if {head, tail} <= self.names else []
+            found.append(((head, relation, tail), forms))
+        false = [(fact, tuple(form for form in forms if not self._shows(form))) for fact, forms in found]
+        return [(fact, forms) for fact, forms in false if forms]
 
-    def _denies(self, triple: Triple) -> bool:
-        return triple[1] != IS or (triple[0], triple[2]) not in self.attributed
+    def _having(self, kind: str, name: str) -> list[str]:
+        return sorted({other for other, its, _ in self.looks if its == kind} - {name})
+
+    def _shows(self, triple: Triple) -> bool:
+        return triple in self.related or (triple[1] == IS and (triple[0], triple[2]) in self.attributed)
 
     def _lacks(self, name: str, how: str, what: str) -> bool:
         if how == WITHOUT:
@@ -92,7 +98,16 @@ def facts_of(told: Told) -> Facts:
 def shown_by(scene: Scene) -> Shown:
     """What is known of a picture."""
     names = frozenset(thing.name for thing in scene.objects)
-    return Shown(names, frozenset(scene.attributed()), frozenset(scene.triples()) | frozenset(_measured(scene)))
+    related = frozenset(scene.triples()) | frozenset(_measured(scene))
+    return Shown(names, frozenset(scene.attributed()), related, frozenset(_looks(scene)))
+
+
+def _looks(scene: Scene) -> Iterator[tuple[str, str, str]]:
+    for thing in scene.objects:
+        for key in thing.attributes:
+            slot, told, value = key.rpartition("=")
+            if told:
+                yield thing.name, slot.removeprefix(thing.name), value
 
 
 def _measured(scene: Scene) -> Iterator[Triple]:
