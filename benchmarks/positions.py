@@ -41,6 +41,7 @@ _PAIRS = [
 """Regions a, b with a direction and its reverse."""
 _PENALTIES = (10.0, 100.0, 1000.0, 10_000.0)
 _TOO_FEW = 10
+_UNITS = {"row_r2": "R²", "column_r2": "R²", "directions": "share"}
 
 
 def place_r2(train: np.ndarray, valid: np.ndarray) -> tuple[float, float]:
@@ -101,7 +102,8 @@ def measure(bases: Sequence[str] = BASES, *, images: int = 1000) -> list[Record]
         told = {"row_r2": row, "column_r2": column, "directions": directions_right(tokens, related)}
         command = f"python -m benchmarks.positions {base} --images {images}"
         records += [
-            Record(f"positions.{base}.{name}", value, "share", command, n=images // 2) for name, value in told.items()
+            Record(f"positions.{base}.{name}", value, _UNITS[name], command, n=images // 2)
+            for name, value in told.items()
         ]
     return records
 

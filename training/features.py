@@ -140,23 +140,29 @@ class StoredFeatures:
     def entering(self, snapshot: Any, blocks: int) -> CachedEntering:
         """What enters the image tower's last blocks, through the cache."""
         from kg.encoders.features import encode_entering
+
+        cache, encoder = self._entering_cache(blocks), self.image_encoder()
+        encode_entering(snapshot, encoder, cache, self.store, self.reporter, blocks=blocks)
+        return CachedEntering(cache, list(snapshot.images.sha256))
+
+    def _entering_cache(self, blocks: int) -> FeatureCache:
         from kg.encoders.tail import entering_shape
 
         encoder = self._encoder("image")
         folder = self.store.features / f"{encoder.fingerprint}-last-{blocks}"
-        cache = FeatureCache(folder, shape=entering_shape(encoder.opened(), blocks=blocks))
-        encode_entering(snapshot, encoder.opened(), cache, self.store, self.reporter, blocks=blocks)
-        return CachedEntering(cache, list(snapshot.images.sha256))
+        return FeatureCache(folder, shape=entering_shape(encoder.opened(), blocks=blocks))
 
     def check_room(self, snapshot: Any, blocks: int) -> None:
-        """Say what unlocking so many blocks, one after the other, will keep on disk. Raises: RecipeConfigError."""
-        from kg.encoders.tail import entering_shape
+        """Say what unlocking so many blocks, one after the other, will add on disk. Raises: RecipeConfigError."""
         from training.unlocking import check_room
 
-        encoder = self.image_encoder()
-        shapes = [entering_shape(encoder, blocks=stage) for stage in range(1, blocks + 1)]
-        needed = check_room(self.store.folder, images=len(snapshot.images.sha256), shapes=shapes)
-        self.reporter.note(f"unlocking {blocks} blocks: what enters them will take {needed / 2**20:,.0f} MiB on disk")
+        stages = []
+        for stage in range(1, blocks + 1):
+            with self._entering_cache(stage) as cache:
+                stages.append((len(cache.missing(snapshot.images.sha256)), cache.shape))
+        if needed := check_room(self.store.folder, stages=stages):
+            taken = f"{needed / 2**20:,.0f} MiB on disk"
+            self.reporter.note(f"unlocking {blocks} blocks: what enters them will take {taken}")
 
     def image_width(self) -> int:
         """Length of an image's vector."""

@@ -117,18 +117,19 @@ class Seen:
 def check_room(
     folder: Path,
     *,
-    images: int,
-    shapes: list[tuple[int, ...]],
+    stages: list[tuple[int, tuple[int, ...]]],
     free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
 ) -> int:
-    """Bytes that the unlocked stages will keep on disk, 4 a number.
+    """Bytes that the unlocked stages will add to what is on disk, 4 a number; a stage is how many images are not kept
+    yet, and the shape of what is kept of one.
 
     Raises: RecipeConfigError where they do not fit.
     """
-    needed = sum(images * int(np.prod(shape)) * 4 for shape in shapes)
+    needed = sum(images * int(np.prod(shape)) * 4 for images, shape in stages)
     if needed > _SHARE_OF_DISK * (left := free(folder)):
+        most = max(images for images, _ in stages)
         raise RecipeConfigError(
-            f"unlock_blocks={len(shapes)}: what enters the unlocked blocks of {images:,} images takes "
+            f"unlock_blocks={len(stages)}: what enters the unlocked blocks of {most:,} images takes "
             f"{needed / 2**30:.1f} GiB in {folder}, {left / 2**30:.1f} GiB are free; unlock fewer blocks, or make room"
         )
     return needed

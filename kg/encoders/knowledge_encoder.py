@@ -1,6 +1,6 @@
 """What do the triples of a sentence add to its vector?
 
-    e_k = w(head) + w(relation) - w(tail),   knowledge = unit(mean over k of Transformer(e_1 ... e_K)_k)
+    e_k = w(head) + w(relation) - w(tail),   knowledge = unit(W LayerNorm(mean over k of Transformer(e_1 ... e_K)_k))
 
 w is the mean of a word's token vectors; the minus is what makes (peacock, above, lotus) differ from its reverse. An
 attribute is the triple (thing, is, attribute).

@@ -52,7 +52,7 @@ def _scene(entry: Mapping[str, Any], left_out: Counter[str]) -> Scene:
         else:
             things[thing.id] = thing
     relations: dict[tuple[str, str, str], None] = {}
-    for raw in entry.get("relationships") or ():
+    for raw in _listed(entry, "relationships", left_out):
         triple = _triple(raw)
         if not triple or triple[0] not in things or triple[2] not in things:
             left_out["relation without predicate or to no object"] += 1
@@ -63,6 +63,15 @@ def _scene(entry: Mapping[str, Any], left_out: Counter[str]) -> Scene:
     return Scene(tuple(things.values()), tuple(relations))
 
 
+def _listed(raw: Mapping[str, Any], name: str, left_out: Counter[str]) -> list[Any]:
+    """What should be a list, or is missing; anything else is counted."""
+    found = raw.get(name)
+    if found is None or isinstance(found, list):
+        return found or []
+    left_out[f"{name} that are no list"] += 1
+    return []
+
+
 def _thing(raw: Any, left_out: Counter[str]) -> Thing | None:
     if not isinstance(raw, Mapping) or raw.get("object_id") is None:
         return None
@@ -70,7 +79,7 @@ def _thing(raw: Any, left_out: Counter[str]) -> Thing | None:
     name = _words(names[0]) if isinstance(names, list) else ""
     if not name:
         return None
-    stated = [*filter(None, map(_words, raw.get("attributes") or ()))]
+    stated = [*filter(None, map(_words, _listed(raw, "attributes", left_out)))]
     attributes = dict.fromkeys(stated)
     if twice := len(stated) - len(attributes):
         left_out["attribute twice"] += twice

@@ -86,6 +86,15 @@ def test_visual_genome_layout_with_what_real_files_hold(tmp_path: Path):
         list(read_visual_genome(file))
 
 
+def test_what_should_be_a_list_and_is_none_is_counted(tmp_path: Path):
+    file = tmp_path / "scenes.json"
+    man = {"object_id": 1, "names": ["man"], "attributes": "red"}
+    file.write_text(json.dumps([{"image_id": 1, "objects": [man], "relationships": 5}]))
+    ((_, _, scene, left_out),) = read_visual_genome(file)
+    assert [(thing.name, thing.attributes) for thing in scene.objects] == [("man", ())] and not scene.relations
+    assert left_out == {"attributes that are no list": 1, "relationships that are no list": 1}
+
+
 @pytest.mark.parametrize(
     ("text", "facts", "unknown"),
     [

@@ -45,6 +45,13 @@ class PicturesWithTexts(StoredFeatures):
         return self.given.text_width(name)
 
 
+class Notes(SilentReporter):
+    """Keeps what is noted."""
+
+    def __init__(self, note):
+        self.note = note
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     snapshot, given = craft_snapshot(n_classes=3, per_class=10)
@@ -178,12 +185,26 @@ def test_a_frozen_tower_counts_as_frozen(world):
 
 
 def test_tokens_that_do_not_fit_on_the_disk_are_refused_before_anything_is_computed(tmp_path):
-    shapes = [(197, 768), (197, 768)]
-    assert check_room(tmp_path, images=10, shapes=shapes) == 2 * 10 * 197 * 768 * 4
+    stages = [(10, (197, 768)), (5, (197, 768))]
+    assert check_room(tmp_path, stages=stages) == 15 * 197 * 768 * 4
+    large = [(100_000, (197, 768))] * 2
     with pytest.raises(
         RecipeConfigError, match=r"unlock_blocks=2: .* 100,000 images takes 112\.7 GiB .* 10\.0 GiB are"
     ):
-        check_room(tmp_path, images=100_000, shapes=shapes, free=lambda _: 10 * 2**30)
+        check_room(tmp_path, stages=large, free=lambda _: 10 * 2**30)
+
+
+def test_what_is_on_the_disk_needs_no_room(world, tmp_path):
+    snapshot, features = world
+    shutil.copytree(features.store.folder, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "features", ignore_errors=True)
+    fresh, said = PicturesWithTexts(Store(tmp_path), image_spec="korvai-small"), []
+    fresh.reporter = Notes(said.append)
+    fresh.check_room(snapshot, 1)
+    assert len(said) == 1 and "MiB on disk" in said.pop()
+    fresh.entering(snapshot, 1)
+    fresh.check_room(snapshot, 1)
+    assert not said
 
 
 def test_a_published_version_keeps_the_frozen_tower_that_its_classes_are_made_of(world, monkeypatch):

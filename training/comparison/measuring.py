@@ -126,7 +126,8 @@ class Bench:
         started_s = time.monotonic()
         found = job.measure(place)
         self.arms.write(place, job.kind, found, seconds=time.monotonic() - started_s)
-        shutil.rmtree(place / "checkpoints", ignore_errors=True)  # a table has hundreds of arms, and nobody asks again
+        for folder in list(place.rglob("checkpoints")):  # a table has hundreds of arms, and nobody asks again
+            shutil.rmtree(folder, ignore_errors=True)
         return found
 
     def _tell(self, name: str, jobs: Sequence[Job], places: Sequence[Path]) -> None:

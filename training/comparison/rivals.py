@@ -69,7 +69,8 @@ def node2vec_scores(
 
 def look_up_scores(snapshot: Any, examples: LabelledImages) -> Callable[[np.ndarray], np.ndarray]:
     """The majority class of what an item is related to: log of the mean class share of training items that share a
-    neighbour, all relations but the task's counted alike; an item without any gets the commonest class.
+    neighbour, over all relations from items but those to classes, counted alike; an item without any gets the
+    commonest class.
 
     The function takes item rows. Shapes: (m,) -> (m, classes).
     """

@@ -242,7 +242,7 @@ def _with_links(
 
 
 def _logits(recipe: GraphClip, whole: LabelledImages, rows: np.ndarray, vectors: Any) -> tuple[np.ndarray, np.ndarray]:
-    images = recipe.encode_images(recipe.image_feat[whole.image_row[rows]])
+    images = recipe.encode_images(recipe.features_of(whole.image_row[rows]))
     return (recipe.scale() * images @ vectors.T).numpy(), whole.class_row[rows]
 
 

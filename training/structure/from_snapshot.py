@@ -41,14 +41,15 @@ def captioned_images(snapshot: Any, features: StoredFeatures, config: StructureC
             "brings them, and drawn sarees have theirs"
         )
     codes = assign(sha256, seed=config.split_seed)
-    scenes = list(stored_scenes(snapshot).values())
+    scenes = stored_scenes(snapshot)
     rows = {split: members(codes, split) for split in SPLITS}
+    seen = {sha256[row] for row in rows["train"]}
     return CaptionedImages(
         tokens,
         captions,
         rows,
-        Words.of_scenes(scenes),
-        Plausible.of_scenes(scenes),
+        Words.of_scenes(scenes.values()),
+        Plausible.of_scenes([scene for image, scene in scenes.items() if image in seen]),
         parser=config.parser,
         readable=readable,
     )

@@ -13,12 +13,12 @@ import random
 from collections.abc import Sequence
 
 from kg.scenes.scene import Scene, Thing
+from kg.scenes.telling import NUMBERS
 from kg.scenes.words import article
 
 __all__ = ["subgraph_texts"]
 
 _SAID = {"left of": "to the left of", "right of": "to the right of"}
-_NUMBERS = frozenset({"one", "two", "three", "four", "five", "six"})
 
 
 def subgraph_texts(scene: Scene, rng: random.Random, *, most: int) -> list[str]:
@@ -44,7 +44,7 @@ def subgraph_texts(scene: Scene, rng: random.Random, *, most: int) -> list[str]:
 def _facts(scene: Scene) -> list[str]:
     """Things that have attributes and relations, each as words."""
     by_id = {thing.id: thing for thing in scene.objects}
-    if any(_NUMBERS & set(thing.attributes) for thing in scene.objects):
+    if any(set(NUMBERS) & set(thing.attributes) for thing in scene.objects):
         return []
     said = [_phrase(thing) for thing in scene.objects if thing.attributes]
     related = [f"{_phrase(by_id[s])} {_SAID.get(p, p)} {_phrase(by_id[o])}" for s, p, o in scene.relations]
