@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kg.errors import StoreError
+from kg.errors import StaleToken, StoreError
 from kg.store import Store, disk_guard
 
 __all__ = ["folder_hash", "keep", "relative", "tower_folder", "tower_manifest"]
@@ -24,7 +24,8 @@ def keep(store: Store, version: str, parts: Mapping[str, Path | None], *, label:
     """Copy folders into models/<version>/, which appears only when it is complete; one that is there stays.
 
     `label` and `token` name the unfinished copy; those of the same label with lower tokens are removed.
-    Raises: StoreError when the store is full or read-only, or a folder is missing.
+    Raises: StoreError when the store is full or read-only, or a folder is missing, StaleToken when a newer publisher
+    of the label removed the unfinished copy.
     """
     target = store.models / version
     with disk_guard(target):
@@ -36,6 +37,12 @@ def keep(store: Store, version: str, parts: Mapping[str, Path | None], *, label:
         try:
             _copy(parts, partial)
             _rename(partial, target)
+        except FileNotFoundError as error:
+            if not str(error.filename).startswith(str(partial)):
+                raise
+            raise StaleToken(
+                f"publishing {version}: another publisher took over while files were copied; publish again to have it"
+            ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return target
@@ -93,15 +100,22 @@ def _require(folder: Path) -> None:
 
 
 def _copy(parts: Mapping[str, Path | None], target: Path) -> None:
+    """Folder by folder, none of which is made twice: once a newer publisher has taken `target` away, the next file
+    fails, and what is left cannot look whole."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     for name, source in parts.items():
-        if source is not None:
-            _require(source)
-            shutil.copytree(source, target / name)
-    for path in target.rglob("*"):
-        if path.is_file():
-            _sync(path)
+        if source is None:
+            continue
+        _require(source)
+        (target / name).mkdir()
+        for path in sorted(source.rglob("*")):
+            to = target / name / path.relative_to(source)
+            if path.is_dir():
+                to.mkdir()
+            else:
+                shutil.copyfile(path, to)
+                _sync(to)
 
 
 def _sync(path: Path) -> None:
@@ -121,7 +135,10 @@ def _rename(partial: Path, target: Path) -> None:
 
 
 def _remove_unfinished(folder: Path, label: str, token: int) -> None:
+    """Taken away in one step before anything of it is removed: its publisher may still be copying."""
     for path in folder.glob(f".{label}-*.part"):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, OSError):
             if int(path.name.removeprefix(f".{label}-").removesuffix(".part")) < token:
-                shutil.rmtree(path, ignore_errors=True)
+                path.rename(path.with_name(f"{path.name}.{token}.gone"))
+    for path in folder.glob(f".{label}-*.part.*.gone"):
+        shutil.rmtree(path, ignore_errors=True)
