@@ -73,7 +73,7 @@ def search(
 ) -> None:
     """Find pictures by what they show, as the scene graphs in the database say it, or as a model sees it.
 
-    By scenes, facts are separated by commas; words that no scene uses are named, and the rest is searched for.
+    By scenes, facts are separated by commas; words that are left out are named, and the rest is searched for.
     By embeddings, the text as a whole is compared with the pictures, by the model that is active for task `text`
     (`korvai publish-text`, or a recipe that has a text side).
 
@@ -84,7 +84,9 @@ def search(
     with context.graph() as opened:
         answer = ask(opened, context.settings(), graph, text, by=by, k=k)
     for word in answer.scenes.unknown if answer.scenes else ():
-        context.error_console.print(f"[yellow]! no scene speaks of {escape(repr(word))}[/]")
+        context.error_console.print(
+            f"[yellow]! left out: {escape(repr(word))}: no scene speaks of it, or it relates no two things[/]"
+        )
     for note in answer.notes:
         context.error_console.print(f"[yellow]! {escape(note)}[/]")
     if as_json:

@@ -95,7 +95,7 @@ class Shown(BaseModel):
 
     graph: str
     facts: list[str] = Field([], description="What was searched for in scenes, as it was understood.")
-    unknown: list[str] = Field([], description="Words that no scene of the graph uses.")
+    unknown: list[str] = Field([], description="Words left out: no scene uses them, or they relate no two things.")
     items: list[ShownItem] = Field([], description="By the facts of their scenes.")
     nearest: list[Item] = Field([], description="By the vectors of text and image.")
     found_by_both: list[str] = Field([], description="Items of both answers.")

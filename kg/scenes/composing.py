@@ -66,7 +66,7 @@ def find_scenes(graph: Graph, domain: Domain | str, text: str, *, k: int = 10) -
 
 
 def read_facts(text: str, known: SceneWords) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """Facts as scenes/search takes them, and the words that no scene uses."""
+    """Facts as scenes/search takes them, and the words left out: no scene uses them, or they relate no two things."""
     facts: dict[str, dict[str, Any]] = {}
     unknown: list[str] = []
     breaks = r"[,;.]|\band\b" if "with" in known.predicates else r"[,;.]|\band\b|\bwith\b"

@@ -22,6 +22,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
 from kg.scenes.mentions import Caption, Mention, verb_form, without_articles
+from kg.scenes.parsing import MOST_WORDS
 from kg.scenes.plausible import Plausible
 from kg.scenes.scene import Scene, Thing
 from kg.scenes.words import plural, searching_words, vocabulary
@@ -30,7 +31,6 @@ __all__ = ["KINDS", "Negative", "NegativeKind", "make_negatives"]
 
 NegativeKind = Literal["swap_objects", "swap_attributes", "replace_relation", "replace_object", "replace_attribute"]
 KINDS: tuple[NegativeKind, ...] = get_args(NegativeKind)
-_MOST_WORDS = 120
 _SENSELESS_TO_SWAP = frozenset({"of", "have", "like", "for", "as"})
 _AUXILIARIES = frozenset({"is", "are", "that", "which", "who"})
 _DIRECTIONS = frozenset({"left of", "right of", "above", "below", "beside"})
@@ -87,8 +87,8 @@ def make_negatives(
 def _unfit(caption: str, scene: Scene) -> str:
     if not caption.strip():
         return "empty caption"
-    if len(caption) > 400 and len(caption.split()) > _MOST_WORDS:
-        return f"caption of more than {_MOST_WORDS} words"
+    if len(caption) > 400 and len(caption.split()) > MOST_WORDS:
+        return f"caption of more than {MOST_WORDS} words"
     if not scene.objects:
         return "scene without things"
     return "contradictory scene" if _contradicts_itself(scene) else ""

@@ -150,7 +150,10 @@ class _Telling:
             elif kind == "predicate":
                 predicate, stated = word, False
             elif denied and not spent and not predicate:
-                self._denied.append(("saree", WITHOUT, word))
+                if any(kind == "predicate" for kind, _ in words[n + 1 : n + 2]):
+                    subject = -1  # "no peacocks on the body": of other places nothing is said
+                else:
+                    self._denied.append(("saree", WITHOUT, word))
                 denied, waiting = False, []
             else:
                 found = self._thing(word, waiting)

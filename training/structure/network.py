@@ -27,8 +27,8 @@ _TEXTS_TOGETHER = 64
 
 
 def quick_attention(device: torch.device) -> AbstractContextManager[None]:
-    """The form of attention that learns soonest: on a CPU the plain one, since the backward pass of the fused one costs
-    three times as much with sequences as short as these. Decided in the forward pass.
+    """The form of attention that learns soonest: on a CPU the plain one, since the backward pass of the fused one
+    is slow with sequences as short as these. Decided in the forward pass.
     """
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answering", "CaptionRecipe", "StructureConfig"]
 
-_TEXTS_AT_ONCE = 256
+_AT_ONCE = 256
 _VALID_IMAGES = 256
 
 
@@ -181,7 +181,7 @@ class CaptionRecipe:
 
     def encode_images(self, images: Any) -> Tensor:
         """Unit vectors from the frozen blocks' tokens. Shapes: (n, tokens, width) -> (n, dim)."""
-        parts = np.array_split(np.arange(len(images)), max(1, -(-len(images) // _TEXTS_AT_ONCE)))
+        parts = np.array_split(np.arange(len(images)), max(1, -(-len(images) // _AT_ONCE)))
         with torch.inference_mode():
             found = [self.net.images(torch.as_tensor(np.asarray(images[rows], np.float32))) for rows in parts]
         return torch.cat(found)
@@ -191,8 +191,8 @@ class CaptionRecipe:
         order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
         made = torch.zeros(len(texts), self.net.dim)
         with torch.inference_mode():
-            for start in range(0, len(order), _TEXTS_AT_ONCE):
-                rows = order[start : start + _TEXTS_AT_ONCE]
+            for start in range(0, len(order), _AT_ONCE):
+                rows = order[start : start + _AT_ONCE]
                 part = [texts[n] for n in rows]
                 with_them = knowledge and self.net.knowledge is not None
                 made[rows] = self.net.texts(self.inputs.tokens(part), self.inputs.triples(part) if with_them else None)
